@@ -1,0 +1,6 @@
+//! mqttscope: what MQTT really does on a network.
+pub mod capture;
+pub mod frame;
+pub mod mqtt;
+pub mod time;
+pub mod wire;
