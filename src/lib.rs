@@ -2,5 +2,6 @@
 pub mod capture;
 pub mod frame;
 pub mod mqtt;
+pub mod tcp;
 pub mod time;
 pub mod wire;

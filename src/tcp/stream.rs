@@ -1,0 +1,345 @@
+//! One direction of a connection: segments in any order become an ordered stream of chunks and
+//! explicit gaps.
+//!
+//! The usual segment continues the stream and is lent on as it is. Only what arrives ahead of a
+//! hole is copied, into a bounded store, until the hole is filled or given up.
+
+use std::collections::BTreeMap;
+
+use crate::time::{TimeDelta, Timestamp};
+use crate::wire::Segment;
+
+use super::sequence::SequenceNumber;
+use super::{GapReason, Limits};
+
+/// A segment that is ahead of a hole, kept until its turn comes.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) bytes: Box<[u8]>,
+    /// Length on the wire; more than `bytes.len()` where the snap length cut the segment.
+    pub(super) length: u32,
+    pub(super) time: Timestamp,
+    pub(super) file: u32,
+    pub(super) frame: u64,
+    pub(super) pushed: bool,
+}
+
+/// The hole in front of what waits, and how long it has been there.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    /// By stream offset of the first byte and order of arrival. Segments may overlap; the one
+    /// that starts first wins, then the one that came first.
+    pub(super) segments: BTreeMap<(u64, u32), Waiting>,
+    pub(super) bytes: u64,
+    arrivals: u32,
+    /// One past the highest byte that waits.
+    highest: u64,
+    opened: Timestamp,
+    /// When the receiver was first seen to have the bytes of the hole, and how many segments of
+    /// the connection have passed since.
+    acknowledged: Option<(Timestamp, u32)>,
+}
+
+/// What a segment's payload was to the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// No payload.
+    Empty,
+    /// Continues the stream; `skip` bytes of it were there already.
+    InOrder { skip: u32 },
+    /// Every byte was there already.
+    Old,
+    /// Waits behind a hole.
+    Ahead,
+}
+
+/// The state of one direction.
+#[derive(Debug, Default)]
+pub(super) struct HalfStream {
+    /// The next byte that the stream needs, once anything was seen of this side.
+    pub(super) next: Option<SequenceNumber>,
+    /// Bytes of the stream before `next`, gaps included.
+    pub(super) offset: u64,
+    /// The highest acknowledgment that the other side sent for this stream.
+    pub(super) acknowledged: Option<SequenceNumber>,
+    /// Sequence number of this side's FIN.
+    pub(super) fin: Option<SequenceNumber>,
+    pub(super) fin_delivered: bool,
+    /// The SYN was seen, so `next` is exact from the first byte on.
+    pub(super) anchored: bool,
+    pub(super) backlog: Option<Box<Backlog>>,
+    pub(super) statistics: super::StreamStatistics,
+    /// One outstanding round-trip sample: the end of a data segment and its time.
+    pub(super) sample: Option<(SequenceNumber, Timestamp)>,
+}
+
+impl HalfStream {
+    /// Where the stream begins, from the first segment of this side.
+    pub(super) fn anchor(&mut self, segment: &Segment<'_>) {
+        let sequence = SequenceNumber(segment.sequence);
+        if segment.flags.syn() {
+            if !self.anchored {
+                self.next = Some(sequence.advance(1));
+                self.anchored = true;
+            }
+        } else if self.next.is_none()
+            || (!self.anchored && self.offset == 0 && segment.payload_length > 0)
+        {
+            // Mid-stream: nothing was delivered yet, so the first data seen is the beginning
+            // (what stood here could have been a keep-alive probe's number, one too low).
+            self.next = Some(sequence);
+        }
+    }
+
+    /// Takes the acknowledgment of the other side for this stream.
+    pub(super) fn acknowledge(&mut self, number: SequenceNumber) -> bool {
+        match self.acknowledged {
+            Some(seen) if number.distance_from(seen) <= 0 => false,
+            _ => {
+                self.acknowledged = Some(number);
+                true
+            }
+        }
+    }
+
+    /// Classifies a segment's payload, counts it, and stores it where it has to wait.
+    pub(super) fn arrive(&mut self, segment: &Segment<'_>, limits: &Limits) -> Arrival {
+        let Some(next) = self.next else {
+            return Arrival::Empty;
+        };
+        let first = if segment.flags.syn() { 1 } else { 0 };
+        let start = SequenceNumber(segment.sequence).advance(first);
+        let length = segment.payload_length;
+        if length == 0 {
+            return Arrival::Empty;
+        }
+        self.statistics.segments = self.statistics.segments.saturating_add(1);
+        let ahead = i64::from(start.distance_from(next));
+        let end = ahead.saturating_add(i64::from(length));
+        if ahead > 0 {
+            return self.hold(segment, ahead.unsigned_abs(), limits);
+        }
+        if end <= 0 {
+            self.count_old(segment, ahead);
+            return Arrival::Old;
+        }
+        if self.backlog.is_some() {
+            self.statistics.out_of_order_segments =
+                self.statistics.out_of_order_segments.saturating_add(1);
+        }
+        let skip = u32::try_from(ahead.unsigned_abs()).unwrap_or(u32::MAX);
+        if skip > 0 {
+            self.statistics.retransmitted_segments =
+                self.statistics.retransmitted_segments.saturating_add(1);
+            self.sample = None;
+        }
+        Arrival::InOrder { skip }
+    }
+
+    /// A segment without a new byte is a keep-alive probe (RFC 9293, section 3.8.4) when it
+    /// repeats one byte just below the stream's end or none at all, else a retransmission.
+    fn count_old(&mut self, segment: &Segment<'_>, ahead: i64) {
+        if segment.payload_length <= 1 && ahead == -1 && self.fully_acknowledged() {
+            self.statistics.keep_alive_probes = self.statistics.keep_alive_probes.saturating_add(1);
+        } else {
+            self.statistics.retransmitted_segments =
+                self.statistics.retransmitted_segments.saturating_add(1);
+            // Which of the two transmissions an acknowledgment answers cannot be told (Karn).
+            self.sample = None;
+        }
+    }
+
+    fn fully_acknowledged(&self) -> bool {
+        match (self.acknowledged, self.next) {
+            (Some(acknowledged), Some(next)) => acknowledged.distance_from(next) >= 0,
+            _ => false,
+        }
+    }
+
+    fn hold(&mut self, segment: &Segment<'_>, ahead: u64, limits: &Limits) -> Arrival {
+        let start = self.offset.saturating_add(ahead);
+        let end = start.saturating_add(u64::from(segment.payload_length));
+        let backlog = self.backlog.get_or_insert_with(|| {
+            Box::new(Backlog {
+                segments: BTreeMap::new(),
+                bytes: 0,
+                arrivals: 0,
+                highest: 0,
+                opened: segment.time,
+                acknowledged: None,
+            })
+        });
+        let covered = backlog
+            .segments
+            .range(..=(start, u32::MAX))
+            .next_back()
+            .is_some_and(|(&(from, _), kept)| from.saturating_add(u64::from(kept.length)) >= end);
+        if covered {
+            self.statistics.retransmitted_segments =
+                self.statistics.retransmitted_segments.saturating_add(1);
+            self.sample = None;
+            return Arrival::Old;
+        }
+        if start < backlog.highest {
+            self.statistics.out_of_order_segments =
+                self.statistics.out_of_order_segments.saturating_add(1);
+        }
+        if ahead > limits.window_bytes {
+            // No receiver's window reaches so far: a stray or forged segment.
+            self.statistics.discarded_segments =
+                self.statistics.discarded_segments.saturating_add(1);
+            if backlog.segments.is_empty() {
+                self.backlog = None;
+            }
+            return Arrival::Old;
+        }
+        backlog.arrivals = backlog.arrivals.saturating_add(1);
+        backlog.highest = backlog.highest.max(end);
+        backlog.bytes = backlog.bytes.saturating_add(segment.payload.len() as u64);
+        backlog.segments.insert(
+            (start, backlog.arrivals),
+            Waiting {
+                bytes: segment.payload.into(),
+                length: segment.payload_length,
+                time: segment.time,
+                file: segment.file,
+                frame: segment.frame,
+                pushed: segment.flags.psh(),
+            },
+        );
+        Arrival::Ahead
+    }
+
+    /// Moves the stream on by `length` bytes.
+    pub(super) fn consume(&mut self, length: u32) {
+        self.offset = self.offset.saturating_add(u64::from(length));
+        self.next = self.next.map(|next| next.advance(length));
+    }
+
+    /// Bytes between the stream's end and the first that waits; `None` if nothing waits.
+    pub(super) fn hole(&self) -> Option<u64> {
+        let backlog = self.backlog.as_ref()?;
+        let (&(start, _), _) = backlog.segments.first_key_value()?;
+        Some(start.saturating_sub(self.offset))
+    }
+
+    /// Bytes that the stream is known to lack at its end, and whether the receiver has them.
+    pub(super) fn missing(&self) -> Option<(u64, bool)> {
+        let next = self.next?;
+        let reached = |bytes: u64| {
+            self.acknowledged.is_some_and(|number| {
+                u64::try_from(number.distance_from(next)).is_ok_and(|ahead| ahead >= bytes)
+            })
+        };
+        if let Some(hole) = self.hole() {
+            return Some((hole, reached(hole)));
+        }
+        if let Some(fin) = self.fin {
+            let bytes = u64::try_from(fin.distance_from(next))
+                .ok()
+                .filter(|&bytes| bytes > 0)?;
+            return Some((bytes, reached(bytes)));
+        }
+        let ahead = self.acknowledged?.distance_from(next);
+        // One byte more than was seen can be the number of a FIN that the capture missed.
+        let bytes = u64::try_from(ahead).ok().filter(|&bytes| bytes > 1)?;
+        Some((bytes, true))
+    }
+
+    /// Takes the first waiting segment that begins at or before the stream's end; `skip` bytes
+    /// of it are there already. Segments that bring nothing new are dropped on the way.
+    pub(super) fn take_waiting(&mut self) -> Option<(Waiting, u32)> {
+        loop {
+            let offset = self.offset;
+            let backlog = self.backlog.as_mut()?;
+            let entry = backlog.segments.first_entry()?;
+            let start = entry.key().0;
+            if start > offset {
+                return None;
+            }
+            let waiting = entry.remove();
+            backlog.bytes = backlog.bytes.saturating_sub(waiting.bytes.len() as u64);
+            if backlog.segments.is_empty() {
+                self.backlog = None;
+            } else {
+                // What is left waits behind a hole of its own, with a patience of its own.
+                backlog.acknowledged = None;
+                backlog.opened = waiting.time;
+            }
+            let skip = offset.saturating_sub(start);
+            if skip < u64::from(waiting.length) {
+                let skip = u32::try_from(skip).unwrap_or(u32::MAX);
+                return Some((waiting, skip));
+            }
+        }
+    }
+
+    /// Whether the hole in front of the backlog is to be given up now, and why.
+    pub(super) fn give_up(
+        &mut self,
+        now: Timestamp,
+        both_sides: bool,
+        limits: &Limits,
+    ) -> Option<GapReason> {
+        let hole = self.hole()?;
+        let next = self.next?;
+        let acknowledged = self.acknowledged;
+        let backlog = self.backlog.as_mut()?;
+        let reached = acknowledged
+            .is_some_and(|number| i64::from(number.distance_from(next)).unsigned_abs() >= hole)
+            && acknowledged.is_some_and(|number| number.distance_from(next) > 0);
+        if reached {
+            // Frames of both directions can be captured in swapped order, so the bytes get a
+            // moment to turn up.
+            let (since, segments) = backlog.acknowledged.get_or_insert((now, 0));
+            *segments = segments.saturating_add(1);
+            if now - *since >= limits.acknowledged_patience
+                || *segments > limits.acknowledged_patience_segments
+            {
+                return Some(GapReason::MissingFromCapture);
+            }
+        }
+        if backlog.bytes > limits.backlog_bytes || backlog.segments.len() > limits.backlog_segments
+        {
+            return Some(if reached {
+                GapReason::MissingFromCapture
+            } else {
+                GapReason::LimitReached
+            });
+        }
+        let patience = if both_sides {
+            limits.lost_patience
+        } else {
+            limits.one_sided_patience
+        };
+        if now - backlog.opened >= patience {
+            return Some(if both_sides {
+                GapReason::Lost
+            } else {
+                GapReason::OneSided
+            });
+        }
+        None
+    }
+
+    /// A round-trip sample begins with a data segment, unless one is under way.
+    pub(super) fn begin_sample(&mut self, end: SequenceNumber, now: Timestamp) {
+        if self.sample.is_none() {
+            self.sample = Some((end, now));
+        }
+    }
+
+    /// The time from a data segment to the acknowledgment that covers it.
+    pub(super) fn end_sample(
+        &mut self,
+        number: SequenceNumber,
+        now: Timestamp,
+    ) -> Option<TimeDelta> {
+        let (end, began) = self.sample?;
+        if number.distance_from(end) < 0 {
+            return None;
+        }
+        self.sample = None;
+        Some(now - began)
+    }
+}
