@@ -1,0 +1,354 @@
+//! Bytes to packets.
+
+mod connect;
+mod publish;
+mod subscribe;
+
+use super::property::{self, PropertyOwner};
+use super::reader::{Reader, Stop, length_of};
+use super::{
+    Acknowledgment, Auth, Connack, Disconnect, Field, Malformed, Packet, PacketType, ProtocolLevel,
+    Violation, Violations, reason,
+};
+
+/// All that one packet's bytes say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Parsed<'a> {
+    /// The packet, as far as it could be read.
+    pub packet: Packet<'a>,
+    /// The rules that it breaks.
+    pub violations: Violations,
+    /// Where it stops making sense, if it does.
+    pub malformed: Option<Malformed>,
+}
+
+impl Parsed<'_> {
+    /// Whether the packet can be parsed to its end and breaks no MUST.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.malformed.is_none() && !self.violations.has_error()
+    }
+}
+
+/// What the first bytes of a packet say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Prefix<'a> {
+    /// All but the payload of a PUBLISH: nothing else would change with more bytes, except
+    /// [`Violation::PayloadNotUtf8`], which needs the whole payload.
+    Parsed(Parsed<'a>),
+    /// More bytes are needed; the fields that are whole are given. When no more will come (the
+    /// snap length cut the frame), this is what can be known.
+    NeedMore(Parsed<'a>),
+}
+
+/// Parses one whole packet: its first byte and the bytes after the fixed header.
+///
+/// `level` is the level of the connection; a CONNECT names its own and ignores it.
+#[must_use]
+#[inline]
+pub fn parse(first_byte: u8, body: &[u8], level: ProtocolLevel) -> Parsed<'_> {
+    match parse_prefix(first_byte, body, length_of(body), level) {
+        Prefix::Parsed(parsed) | Prefix::NeedMore(parsed) => parsed,
+    }
+}
+
+/// Parses the first bytes of a packet of `remaining_length` bytes.
+///
+/// A PUBLISH is [`Prefix::Parsed`] as soon as its topic, packet identifier and properties are
+/// there. Any other packet is so when it is whole, or when what is there cannot be parsed however
+/// it goes on. Each call parses from the start: call again when the packet is whole (or, for a
+/// PUBLISH, when more came), not for each byte.
+#[must_use]
+pub fn parse_prefix(
+    first_byte: u8,
+    body: &[u8],
+    remaining_length: u32,
+    level: ProtocolLevel,
+) -> Prefix<'_> {
+    let reader = Reader::new(body, remaining_length);
+    let packet_type = PacketType::from_first_byte(first_byte);
+    let mut violations = Violations::NONE;
+    check_flags(packet_type, first_byte, level, &mut violations);
+    let (packet, end) = dispatch(packet_type, first_byte, reader, level, &mut violations);
+    let malformed = match end {
+        Ok(()) => None,
+        Err(Stop::Malformed(malformed)) => Some(malformed),
+        Err(Stop::NeedMore) => {
+            return Prefix::NeedMore(Parsed {
+                packet,
+                violations,
+                malformed: None,
+            });
+        }
+    };
+    Prefix::Parsed(Parsed {
+        packet,
+        violations,
+        malformed,
+    })
+}
+
+fn dispatch<'a>(
+    packet_type: PacketType,
+    first_byte: u8,
+    mut reader: Reader<'a>,
+    level: ProtocolLevel,
+    violations: &mut Violations,
+) -> (Packet<'a>, Result<(), Stop>) {
+    let reader = &mut reader;
+    match packet_type {
+        PacketType::Publish => publish::parse(first_byte, reader, level, violations),
+        PacketType::Puback | PacketType::Pubrec | PacketType::Pubrel | PacketType::Pubcomp => {
+            acknowledgment(packet_type, reader, level, violations)
+        }
+        PacketType::Connect => connect::parse(first_byte, reader, violations),
+        PacketType::Connack => connack(reader, level, violations),
+        PacketType::Subscribe => subscribe::subscribe(reader, level, violations),
+        PacketType::Suback => subscribe::suback(reader, level, violations),
+        PacketType::Unsubscribe => subscribe::unsubscribe(reader, level, violations),
+        PacketType::Unsuback => subscribe::unsuback(reader, level, violations),
+        PacketType::Disconnect => disconnect(reader, level, violations),
+        PacketType::Auth => auth(reader, level, violations),
+        PacketType::Pingreq => (Packet::Pingreq, no_body(reader, violations)),
+        PacketType::Pingresp => (Packet::Pingresp, no_body(reader, violations)),
+        PacketType::Reserved => {
+            violations.insert(Violation::ReservedPacketType);
+            (Packet::Reserved, Ok(()))
+        }
+    }
+}
+
+/// [MQTT-2.2.2-1], [MQTT-2.1.3-1] "Where a flag bit is marked as “Reserved” it is reserved for
+/// future use and MUST be set to the value listed."
+#[inline]
+fn check_flags(
+    packet_type: PacketType,
+    first_byte: u8,
+    level: ProtocolLevel,
+    violations: &mut Violations,
+) {
+    // A CONNECT's flags are judged by the level that it names itself.
+    if packet_type == PacketType::Connect || packet_type == PacketType::Reserved {
+        return;
+    }
+    let Some(required) = packet_type.required_flags() else {
+        return;
+    };
+    let flags = first_byte & 0x0f;
+    let broken = if level == ProtocolLevel::V3_1 {
+        // In 3.1 the three packets that are sent at QoS 1 may carry DUP, and the flags of all
+        // others are "not used".
+        required != 0 && flags & 0b0111 != required
+    } else {
+        flags != required
+    };
+    violations.insert_if(broken, Violation::ReservedFlags);
+}
+
+/// Anything after a packet's content; a packet that has not arrived to its end is not judged.
+#[inline]
+fn at_end(reader: &Reader<'_>, violations: &mut Violations) -> Result<(), Stop> {
+    violations.insert_if(reader.remaining() != 0, Violation::TrailingBytes);
+    whole(reader)
+}
+
+#[inline]
+fn whole(reader: &Reader<'_>) -> Result<(), Stop> {
+    if reader.is_whole() {
+        Ok(())
+    } else {
+        Err(Stop::NeedMore)
+    }
+}
+
+fn no_body(reader: &Reader<'_>, violations: &mut Violations) -> Result<(), Stop> {
+    violations.insert_if(reader.remaining() != 0, Violation::BodyNotAllowed);
+    whole(reader)
+}
+
+/// The packet identifier of a packet that must have one other than 0.
+#[inline]
+fn packet_id(reader: &mut Reader<'_>, violations: &mut Violations) -> Result<u16, Stop> {
+    let id = reader.two_bytes(Field::PacketIdentifier)?;
+    violations.insert_if(id == 0, Violation::PacketIdentifierZero);
+    Ok(id)
+}
+
+/// Checks one reason code.
+#[inline]
+fn check_reason(
+    packet_type: PacketType,
+    code: u8,
+    level: ProtocolLevel,
+    violations: &mut Violations,
+) {
+    violations.insert_if(
+        !reason::is_known(packet_type, code, level),
+        Violation::UnknownReasonCode,
+    );
+}
+
+#[inline]
+fn acknowledgment<'a>(
+    kind: PacketType,
+    reader: &mut Reader<'a>,
+    level: ProtocolLevel,
+    violations: &mut Violations,
+) -> (Packet<'a>, Result<(), Stop>) {
+    let mut acknowledgment = Acknowledgment {
+        kind,
+        packet_id: None,
+        reason_code: None,
+        properties: super::Properties::default(),
+    };
+    let end = read_acknowledgment(&mut acknowledgment, reader, level, violations);
+    (Packet::Acknowledgment(acknowledgment), end)
+}
+
+#[inline]
+fn read_acknowledgment<'a>(
+    acknowledgment: &mut Acknowledgment<'a>,
+    reader: &mut Reader<'a>,
+    level: ProtocolLevel,
+    violations: &mut Violations,
+) -> Result<(), Stop> {
+    acknowledgment.packet_id = Some(packet_id(reader, violations)?);
+    // 3.4.2.1: "The Reason Code and Property Length can be omitted if the Reason Code is 0x00
+    // (Success) and there are no Properties. In this case the PUBACK has a Remaining Length of 2."
+    if level.is_v5() && reader.remaining() > 0 {
+        let code = reader.byte(Field::ReasonCode)?;
+        acknowledgment.reason_code = Some(code);
+        check_reason(acknowledgment.kind, code, level, violations);
+        // 3.4.2.2.1: "If the Remaining Length is less than 4 there is no Property Length and the
+        // value of 0 is used."
+        if reader.remaining() > 0 {
+            property::parse(
+                reader,
+                PropertyOwner::Packet(acknowledgment.kind),
+                &mut acknowledgment.properties,
+                violations,
+            )?;
+        }
+    }
+    at_end(reader, violations)
+}
+
+fn connack<'a>(
+    reader: &mut Reader<'a>,
+    level: ProtocolLevel,
+    violations: &mut Violations,
+) -> (Packet<'a>, Result<(), Stop>) {
+    let mut connack = Connack::default();
+    let end = read_connack(&mut connack, reader, level, violations);
+    (Packet::Connack(connack), end)
+}
+
+fn read_connack<'a>(
+    connack: &mut Connack<'a>,
+    reader: &mut Reader<'a>,
+    level: ProtocolLevel,
+    violations: &mut Violations,
+) -> Result<(), Stop> {
+    let flags = reader.byte(Field::ConnackFlags)?;
+    connack.flags = Some(flags);
+    let code = reader.byte(Field::ReasonCode)?;
+    connack.reason_code = Some(code);
+    // A server that does not know MQTT 5 refuses its CONNECT in the form that it knows.
+    let older = level.is_v5() && reader.remaining() == 0 && !matches!(code, 0x80..);
+    let level = if older {
+        violations.insert(Violation::OlderConnack);
+        ProtocolLevel::V3_1_1
+    } else {
+        level
+    };
+    check_reason(PacketType::Connack, code, level, violations);
+    // The byte is "reserved" and unchecked in 3.1.
+    if level != ProtocolLevel::V3_1 {
+        violations.insert_if(flags & 0xfe != 0, Violation::ConnackReservedFlags);
+        violations.insert_if(
+            flags & 1 != 0 && code != 0,
+            Violation::SessionPresentWithError,
+        );
+    }
+    if level.is_v5() {
+        property::parse(
+            reader,
+            PropertyOwner::Packet(PacketType::Connack),
+            &mut connack.properties,
+            violations,
+        )?;
+    }
+    at_end(reader, violations)
+}
+
+fn disconnect<'a>(
+    reader: &mut Reader<'a>,
+    level: ProtocolLevel,
+    violations: &mut Violations,
+) -> (Packet<'a>, Result<(), Stop>) {
+    let mut disconnect = Disconnect::default();
+    let end = if level.is_v5() {
+        read_reason_and_properties(
+            PacketType::Disconnect,
+            &mut disconnect.reason_code,
+            &mut disconnect.properties,
+            reader,
+            violations,
+        )
+    } else {
+        no_body(reader, violations)
+    };
+    (Packet::Disconnect(disconnect), end)
+}
+
+fn auth<'a>(
+    reader: &mut Reader<'a>,
+    level: ProtocolLevel,
+    violations: &mut Violations,
+) -> (Packet<'a>, Result<(), Stop>) {
+    let mut auth = Auth::default();
+    if !level.is_v5() {
+        // Type 15 is "Forbidden, Reserved" before MQTT 5; its content has no meaning.
+        violations.insert(Violation::PacketTypeNotInLevel);
+        return (Packet::Auth(auth), whole(reader));
+    }
+    let has_body = reader.remaining() > 0;
+    let end = read_reason_and_properties(
+        PacketType::Auth,
+        &mut auth.reason_code,
+        &mut auth.properties,
+        reader,
+        violations,
+    );
+    // 3.15.2.2.2: "It is a Protocol Error to omit the Authentication Method", while 3.15.2.1 lets
+    // an AUTH of Success have a remaining length of 0.
+    let method = super::PropertyId::AuthenticationMethod;
+    violations.insert_if(
+        has_body && end.is_ok() && !auth.properties.contains(method),
+        Violation::AuthenticationMethodMissing,
+    );
+    (Packet::Auth(auth), end)
+}
+
+/// Variable header of DISCONNECT and AUTH in MQTT 5: all of it may be left out, or all after the
+/// reason code.
+fn read_reason_and_properties<'a>(
+    packet_type: PacketType,
+    reason_code: &mut Option<u8>,
+    properties: &mut super::Properties<'a>,
+    reader: &mut Reader<'a>,
+    violations: &mut Violations,
+) -> Result<(), Stop> {
+    if reader.remaining() == 0 {
+        return Ok(());
+    }
+    let code = reader.byte(Field::ReasonCode)?;
+    *reason_code = Some(code);
+    check_reason(packet_type, code, ProtocolLevel::V5, violations);
+    // 3.14.2.2.1: "If the Remaining Length is less than 2, a value of 0 is used."
+    if reader.remaining() > 0 {
+        let owner = PropertyOwner::Packet(packet_type);
+        property::parse(reader, owner, properties, violations)?;
+    }
+    at_end(reader, violations)
+}
