@@ -1,62 +1,51 @@
 //! Frames to TCP segments.
-use crate::time::Timestamp;
-use std::fmt;
-/// One end of a TCP connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Endpoint {
-    /// a
-    pub address: std::net::IpAddr,
-    /// p
-    pub port: u16,
-}
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        std::net::SocketAddr::new(self.address, self.port).fmt(f)
-    }
-}
-/// flags
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TcpFlags(pub u8);
-impl TcpFlags {
-    /// f
-    pub fn fin(self) -> bool {
-        self.0 & 1 != 0
-    }
-    /// s
-    pub fn syn(self) -> bool {
-        self.0 & 2 != 0
-    }
-    /// r
-    pub fn rst(self) -> bool {
-        self.0 & 4 != 0
-    }
-    /// p
-    pub fn psh(self) -> bool {
-        self.0 & 8 != 0
-    }
-    /// a
-    pub fn ack(self) -> bool {
-        self.0 & 16 != 0
-    }
-}
-/// A TCP segment as it was seen.
-#[derive(Clone, Copy, Debug)]
-#[allow(missing_docs)]
-pub struct Segment<'a> {
-    pub time: Timestamp,
-    pub tap: u16,
-    pub file: u32,
-    pub frame: u64,
-    pub source: Endpoint,
-    pub destination: Endpoint,
-    pub sequence: u32,
-    pub acknowledgment: u32,
-    pub flags: TcpFlags,
-    pub window: u16,
-    pub payload: &'a [u8],
-    pub payload_length: u32,
-    pub ip_identification: u32,
-    pub hop_limit: u8,
-    pub window_scale: Option<u8>,
-    pub maximum_segment_size: Option<u16>,
-}
+//!
+//! A [`Dissector`] takes one [`Frame`](crate::frame::Frame) at a time and answers with the TCP
+//! [`Segment`] it carries, or with the reason why there is none ([`Skip`]). It walks Ethernet
+//! (II, 802.3 with LLC/SNAP, 802.1Q, QinQ, MPLS, PPPoE), BSD loopback, raw IP and Linux cooked
+//! frames, IPv4 and IPv6 with extension headers, and tunnels (VXLAN, GRE, IP in IP); fragments
+//! are put together within bounds ([`WireLimits`]) and a frame that a mirror port delivered
+//! twice counts once.
+//!
+//! Two lengths travel with every layer: what the capture holds and what was on the wire. A frame
+//! cut by a snap length is therefore a result and not a failure: its headers are decoded as far
+//! as they reach, and a segment says how many payload bytes are missing.
+//!
+//! Lengths follow the IP header, so Ethernet padding, trailers and a captured frame check
+//! sequence never reach the payload. Two exceptions, both counted:
+//!
+//! - a length of 0 (segmentation offload, IPv6 jumbograms) means the rest of the frame;
+//! - a length beyond the end of the enclosing layer on the wire is clamped to that end, since no
+//!   byte of it can exist in this frame.
+//!
+//! Checksums are **not** verified: captures of a sending host show them before the network
+//! adapter fills them in, so a wrong checksum says nothing about what the receiver got.
+//!
+//! Nothing is copied and nothing allocated, but for fragments.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic
+)]
+
+mod cursor;
+mod dissector;
+mod fragment;
+mod ip;
+mod link;
+mod mirror;
+mod segment;
+mod skip;
+mod statistics;
+mod transport;
+mod tunnel;
+
+#[cfg(test)]
+mod tests;
+
+pub use dissector::{Dissection, Dissector, WireLimits};
+pub use segment::{Endpoint, Segment, TcpFlags};
+pub use skip::{Layer, Skip};
+pub use statistics::{LinkTypeCounts, WireStatistics};
