@@ -31,6 +31,7 @@ mod parse;
 mod property;
 mod reader;
 mod reason;
+pub mod stream;
 mod text;
 pub mod topic;
 mod violation;
