@@ -139,7 +139,7 @@ fn text_in_the_middle_of_a_payload_is_not_taken_for_packets() {
     for text in [
         "0123456789",
         "{\"temperature\": 21.5}",
-        "@\u{2}ab",
+        "@\u{2}a",
         "0\u{3}\0\u{1}#",
     ] {
         drain(
