@@ -106,7 +106,9 @@ def anonymous_pcapng(data, names):
     return result
 
 
-def make(only):
+def make(only, into):
+    """Makes the recordings whose name contains `only`. With `into`, somewhere else: then sums
+    and table stay as they are."""
     testnet.require("ip", "mosquitto", "tcpdump", "mergecap")
     try:
         import clients
@@ -121,10 +123,12 @@ def make(only):
             directory.mkdir()
             log = clients.Log()
             finished = record(network, scenario, log, directory)
-            (HERE / scenario.name).write_bytes(finished.read_bytes())
-            (HERE / f"{scenario.name}.log.jsonl").write_text(log.text())
+            (into / scenario.name).write_bytes(finished.read_bytes())
+            (into / f"{scenario.name}.log.jsonl").write_text(log.text())
             print(f"{scenario.name}: {finished.stat().st_size} bytes, "
                   f"{len(log.events)} events", file=sys.stderr)
+    if into != HERE:
+        return
     SUMS.write_text("".join(f"{sha256(path)}  {path.name}\n" for path in recordings()))
     write_table(SCENARIOS)
 
@@ -153,15 +157,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="verify SHA256SUMS and do no more")
     parser.add_argument("--only", default="", metavar="TEXT", help="names that contain TEXT")
+    parser.add_argument("--into", type=pathlib.Path, default=HERE, metavar="DIR",
+                        help="write them there, and leave SHA256SUMS and README.md alone")
     arguments = parser.parse_args()
     if arguments.check:
         return check()
     try:
-        make(arguments.only)
+        make(arguments.only, arguments.into.resolve())
     except (testnet.Trouble, subprocess.SubprocessError) as trouble:
         print(f"make.py: {trouble}", file=sys.stderr)
         return 1
-    return check()
+    return check() if arguments.into.resolve() == HERE else 0
 
 
 if __name__ == "__main__":
