@@ -1,0 +1,203 @@
+"""paho-mqtt clients, and a bare socket, that write down what happened to them.
+
+The log is the ground truth of a recording: one JSON object per line, from the clients' own
+calls and callbacks and never from the capture. Fields that an event does not have are absent.
+"""
+
+import json
+import socket
+import struct
+import threading
+
+import paho.mqtt.client as paho
+import xxhash
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+import testnet
+
+V31, V311, V5 = paho.MQTTv31, paho.MQTTv311, paho.MQTTv5
+
+
+class Log:
+    """Events in the order in which the clients learnt of them."""
+
+    def __init__(self):
+        self.events, self.lock = [], threading.Lock()
+
+    def write(self, event, client, **fields):
+        with self.lock:
+            self.events.append({"event": event, "client": client, **fields})
+
+    def count(self, event, client):
+        with self.lock:
+            return sum(e["event"] == event and e["client"] == client for e in self.events)
+
+    def text(self):
+        return "".join(json.dumps(e, ensure_ascii=False) + "\n" for e in self.events)
+
+
+def message_fields(topic, qos, retain, payload, packet_id):
+    """What a message is: XXH3-64 as in mqttscope's own tables, packet identifier from QoS 1."""
+    fields = {"topic": topic, "qos": qos, "retain": int(retain), "payload_length": len(payload),
+              "payload_xxh3": xxhash.xxh3_64_hexdigest(payload)}
+    if qos > 0:
+        fields["packet_id"] = packet_id
+    return fields
+
+
+def code_of(reason):
+    """The byte on the wire, whichever of paho's types carries it."""
+    return getattr(reason, "value", reason)
+
+
+class Client:
+    """One paho client. Each step waits until the broker has answered."""
+
+    def __init__(self, log, name, level=V311, address=testnet.BROKER_IPV4, clean=True,
+                 keep_alive=60, manual_ack=False, client_id=None):
+        self.log, self.name, self.level, self.address = log, name, level, address
+        self.clean, self.keep_alive = clean, keep_alive
+        session = {} if level == V5 else {"clean_session": clean}
+        self.paho = paho.Client(
+            paho.CallbackAPIVersion.VERSION2, client_id=name if client_id is None else client_id,
+            protocol=level, reconnect_on_failure=False, manual_ack=manual_ack, **session)
+        self.paho.on_socket_open = lambda client, data, sock: sock.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.paho.on_connect = self.on_connect
+        self.paho.on_disconnect = lambda client, data, flags, reason, properties: self.log.write(
+            "disconnected", self.name, by_broker=int(flags.is_disconnect_packet_from_server))
+        self.paho.on_subscribe = lambda client, data, mid, reasons, properties: self.log.write(
+            "subscribed", self.name, packet_id=mid, codes=[code_of(r) for r in reasons])
+        self.paho.on_unsubscribe = lambda client, data, mid, reasons, properties: self.log.write(
+            "unsubscribed", self.name, packet_id=mid)
+        self.paho.on_publish = lambda client, data, mid, reason, properties: self.log.write(
+            "written_or_acknowledged", self.name, packet_id=mid, code=code_of(reason))
+        self.paho.on_message = self.on_message
+
+    def on_connect(self, client, data, flags, reason, properties):
+        fields = {"session_present": int(flags.session_present)}
+        if self.level == V5:
+            fields["code"] = code_of(reason)
+        else:
+            fields["accepted"] = int(not reason.is_failure)
+        self.log.write("connected", self.name, **fields)
+
+    def on_message(self, client, data, message):
+        fields = message_fields(
+            message.topic, message.qos, message.retain, message.payload, message.mid)
+        self.log.write("received", self.name, **fields, dup=int(message.dup))
+
+    def awaiting(self, event, step):
+        """Does `step` and waits until one more `event` of this client is in the log."""
+        before = self.log.count(event, self.name)
+        result = step()
+        testnet.wait_for(f"{self.name}: {event}",
+                         lambda: self.log.count(event, self.name) > before)
+        return result
+
+    def connect(self, properties=None):
+        self.log.write("connecting", self.name, level=int(self.level), clean=int(self.clean),
+                       address=self.address)
+
+        def step():
+            options = {}
+            if self.level == V5:
+                options = {"clean_start": self.clean, "properties": properties}
+            self.paho.connect(self.address, testnet.PORT, self.keep_alive, **options)
+            self.paho.loop_start()
+        self.awaiting("connected", step)
+        return self
+
+    def subscribe(self, *filters, properties=None):
+        """`filters`: (filter, QoS or SubscribeOptions)."""
+        shown = [[name, options.QoS if isinstance(options, SubscribeOptions) else options]
+                 for name, options in filters]
+        self.log.write("subscribing", self.name, filters=shown)
+        if self.level == V5:
+            filters = [(name, options if isinstance(options, SubscribeOptions)
+                        else SubscribeOptions(qos=options)) for name, options in filters]
+        self.awaiting("subscribed",
+                      lambda: self.paho.subscribe(list(filters), properties=properties))
+        return self
+
+    def unsubscribe(self, *filters):
+        self.log.write("unsubscribing", self.name, filters=list(filters))
+        self.awaiting("unsubscribed", lambda: self.paho.unsubscribe(list(filters)))
+
+    def publish(self, topic, payload, qos=0, retain=False, properties=None, on_wire_topic=None):
+        """Publishes and waits for the end of the handshake. `on_wire_topic` is what is sent
+        instead of the topic where a topic alias stands for it."""
+        sent = topic if on_wire_topic is None else on_wire_topic
+
+        def step():
+            message = self.paho.publish(sent, payload, qos, retain, properties)
+            self.log.write("publishing", self.name, **message_fields(
+                topic, qos, retain, payload, message.mid))
+        self.awaiting("written_or_acknowledged", step)
+
+    def received(self, number):
+        """Waits until this client has received so many messages in all."""
+        testnet.wait_for(f"{self.name} to receive {number} messages",
+                         lambda: self.log.count("received", self.name) >= number)
+
+    def disconnect(self, **options):
+        self.awaiting("disconnected", lambda: self.paho.disconnect(**options))
+        self.paho.loop_stop()
+
+    def vanish(self):
+        """Ends the connection without DISCONNECT, as a client that lost its power would: the
+        reset comes from the kernel as soon as the socket is closed with zero linger."""
+        self.log.write("vanishing", self.name)
+        sock = self.paho.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.paho.loop_stop()
+        sock.close()
+
+
+class RawClient:
+    """A socket that sends what it is told to: what a well-behaved library would not."""
+
+    def __init__(self, log, name, address=testnet.BROKER_IPV4):
+        self.log, self.name = log, name
+        self.socket = socket.create_connection((address, testnet.PORT), testnet.PATIENCE_S)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(self, what, data):
+        self.log.write("raw_sent", self.name, what=what, bytes=data.hex())
+        self.socket.sendall(data)
+
+    def read(self):
+        data = self.socket.recv(4096)
+        self.log.write("raw_received", self.name, bytes=data.hex())
+        return data
+
+    def close(self):
+        self.socket.close()
+
+
+def text(value):
+    """A string as MQTT writes it: two bytes of length, then UTF-8."""
+    data = value.encode()
+    return struct.pack(">H", len(data)) + data
+
+
+def packet(first_byte, body):
+    """A control packet of less than 128 bytes."""
+    assert len(body) < 128
+    return bytes((first_byte, len(body))) + body
+
+
+def connect_packet(client_id, level=4, keep_alive=60, protocol_name="MQTT", properties=None):
+    """A CONNECT with clean session and nothing else."""
+    between = b"" if properties is None else bytes((len(properties),)) + properties
+    return packet(0x10, text(protocol_name) + bytes((level, 2))
+                  + struct.pack(">H", keep_alive) + between + text(client_id))
+
+
+def properties_of(packet_type, **values):
+    """paho's property object from keyword arguments, e.g. `TopicAlias=1`."""
+    properties = Properties(packet_type)
+    for name, value in values.items():
+        setattr(properties, name, value)
+    return properties
