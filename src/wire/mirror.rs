@@ -126,3 +126,6 @@ fn fold(address: IpAddr) -> u64 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
