@@ -14,7 +14,8 @@ use crate::frame::{Frame, LinkType};
 use crate::time::Timestamp;
 
 const PAYLOAD: &[u8] = b"\x30\x0a\x00\x03a/bhello";
-const ID: u16 = 0; // etherparse's builder leaves the identification 0
+/// The builder leaves it so.
+const ID: u16 = 0;
 
 pub(super) fn frame(link_type: LinkType, bytes: &[u8]) -> Frame<'_> {
     Frame {
