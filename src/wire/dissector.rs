@@ -75,7 +75,7 @@ pub enum Dissection<'a> {
 /// ```
 #[derive(Debug)]
 pub struct Dissector {
-    fragments: FragmentTable,
+    pub(super) fragments: FragmentTable,
     mirror: Option<MirrorFilter>,
     statistics: WireStatistics,
     /// The datagram last put together: what the segment in it borrows.

@@ -418,3 +418,6 @@ impl Datagram {
 
 /// How long fragments wait by default: RFC 8200 (4.5) says 60 s, Linux does 30 s.
 pub(super) const DEFAULT_EXPIRY: TimeDelta = TimeDelta::from_secs(30);
+
+#[cfg(test)]
+mod tests;

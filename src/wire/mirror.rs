@@ -19,11 +19,11 @@
 //! option would be taken for a copy: it carries nothing new, so the stream is right all the
 //! same, and retransmission timers are far longer.
 //!
-//! "TCP bytes" are the header with its options and the first 64 bytes of payload, as a 64-bit
-//! hash; the rest of the payload is stood for by its length and the TCP checksum, which is in
-//! the header. The table is small and of fixed size; on a very busy link an entry can be
-//! replaced before the copy comes, and then the copy counts as a retransmission, as it would
-//! without the filter.
+//! "TCP bytes" are the header with its options and the first 16 bytes of payload, as a 64-bit
+//! hash; the rest of the payload is stood for by its length, its sequence number and the TCP
+//! checksum, which are in there too. The table is small and of fixed size; on a very busy link
+//! an entry can be replaced before the copy comes, and then the copy counts as a
+//! retransmission, as it would without the filter.
 
 use std::net::IpAddr;
 
@@ -37,7 +37,7 @@ use crate::time::{TimeDelta, Timestamp};
 /// table (64 KiB) stays in a core's own cache.
 const SETS: usize = 1024;
 /// Payload bytes that are part of the fingerprint.
-const HASHED_PAYLOAD: usize = 64;
+const HASHED_PAYLOAD: usize = 16;
 
 #[derive(Clone, Copy, Debug)]
 struct Sight {
@@ -89,11 +89,12 @@ impl MirrorFilter {
             sight.fingerprint == fingerprint && within(segment.time, sight.time, self.window)
         });
         if !seen {
-            sights.rotate_right(1);
-            sights[0] = Sight {
+            let newest = Sight {
                 fingerprint,
                 time: segment.time,
             };
+            let [first, second, third, _] = *sights;
+            *sights = [newest, first, second, third];
         }
         seen
     }
@@ -126,3 +127,6 @@ fn fold(address: IpAddr) -> u64 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
