@@ -24,6 +24,7 @@ mod tests;
 
 use crate::time::{TimeDelta, Timestamp};
 
+pub use crate::wire::Endpoint;
 pub use connection::{Connection, EndReason};
 pub use sequence::SequenceNumber;
 pub use table::{Delivery, FlowTable, TableStatistics};

@@ -1,0 +1,243 @@
+//! What is known of one MQTT connection.
+
+use crate::mqtt::{ProtocolLevel, Publish};
+use crate::tcp::Endpoint;
+use crate::time::Timestamp;
+
+use super::alias::Aliases;
+use super::exchange::Exchanges;
+use super::subscription::{Subscriber, Subscriptions};
+use super::{PacketTimes, PerWay, Towards};
+
+/// How the protocol level of a connection is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LevelBasis {
+    /// The CONNECT said so.
+    Connect,
+    /// The bytes of some packet are possible at this level only.
+    Inferred,
+    /// Nothing says otherwise.
+    Assumed,
+}
+
+impl LevelBasis {
+    /// As the tables spell it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Inferred => "inferred",
+            Self::Assumed => "assumed",
+        }
+    }
+}
+
+/// The will of a CONNECT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WillFacts {
+    /// Its topic.
+    pub topic: Box<[u8]>,
+    /// Its QoS.
+    pub qos: u8,
+    /// Whether it shall be retained.
+    pub retain: bool,
+}
+
+/// What a CONNECT said. The password is not in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConnectFacts {
+    /// The client identifier as sent; empty where the broker shall choose one.
+    pub client_id: Box<[u8]>,
+    /// Clean Session or Clean Start.
+    pub clean_start: Option<bool>,
+    /// Keep-alive in seconds; 0 is none.
+    pub keep_alive: Option<u16>,
+    /// The will.
+    pub will: Option<WillFacts>,
+    /// The user name.
+    pub user_name: Option<Box<[u8]>>,
+    /// Session Expiry Interval in seconds, MQTT 5.
+    pub session_expiry: Option<u32>,
+    /// Receive Maximum: QoS 1 and 2 messages that the client takes at a time.
+    pub receive_maximum: u16,
+    /// Maximum Packet Size that the client takes.
+    pub maximum_packet_size: Option<u32>,
+    /// Topic Alias Maximum that the client takes.
+    pub topic_alias_maximum: u16,
+}
+
+/// What a CONNACK said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnackFacts {
+    /// Return code or reason code.
+    pub reason_code: u8,
+    /// Session Present.
+    pub session_present: bool,
+    /// The client identifier that the broker chose.
+    pub assigned_client_id: Option<Box<[u8]>>,
+    /// Keep-alive that the broker imposed, in seconds.
+    pub server_keep_alive: Option<u16>,
+    /// Session Expiry Interval that the broker imposed.
+    pub session_expiry: Option<u32>,
+    /// Receive Maximum of the broker.
+    pub receive_maximum: u16,
+    /// Maximum Packet Size of the broker.
+    pub maximum_packet_size: Option<u32>,
+    /// Topic Alias Maximum of the broker.
+    pub topic_alias_maximum: u16,
+    /// Maximum QoS of the broker.
+    pub maximum_qos: u8,
+    /// Whether the broker keeps retained messages.
+    pub retain_available: bool,
+}
+
+/// What identifies a connection, from the layers below.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionFacts {
+    /// Number of the TCP connection.
+    pub number: u64,
+    /// The tap that saw it.
+    pub tap: u16,
+    /// The client.
+    pub client: Endpoint,
+    /// The broker.
+    pub broker: Endpoint,
+    /// The capture began later than the connection.
+    pub midstream: bool,
+}
+
+/// The state of one MQTT connection.
+#[derive(Debug)]
+pub struct ConnectionState {
+    /// Who talks to whom.
+    pub facts: ConnectionFacts,
+    /// The protocol level, as far as it is known.
+    pub level: ProtocolLevel,
+    /// How it is known.
+    pub basis: LevelBasis,
+    /// The CONNECT, once seen.
+    pub connect: Option<Box<ConnectFacts>>,
+    /// The CONNACK, once seen.
+    pub connack: Option<Box<ConnackFacts>>,
+    /// Control packets.
+    pub packets: PerWay<u64>,
+    /// PUBLISH packets.
+    pub publishes: PerWay<u64>,
+    /// Silences of the client longer than one and a half times the keep-alive.
+    pub keep_alive_violations: u64,
+    pub(super) connect_times: Option<PacketTimes>,
+    pub(super) aliases: PerWay<Option<Box<Aliases>>>,
+    pub(super) exchanges: PerWay<Exchanges>,
+    pub(super) subscriptions: Box<Subscriptions>,
+    pub(super) gaps: u32,
+    pub(super) ping: Option<Timestamp>,
+    pub(super) last_packet: Option<Timestamp>,
+    pub(super) last_from_client: Option<Timestamp>,
+    pub(super) disconnected: bool,
+    pub(super) session: Option<u32>,
+    pub(super) session_ended: bool,
+}
+
+impl ConnectionState {
+    /// A connection of which nothing was heard yet: MQTT 3.1.1 is assumed.
+    #[must_use]
+    pub fn new(facts: ConnectionFacts) -> Self {
+        Self {
+            facts,
+            level: ProtocolLevel::V3_1_1,
+            basis: LevelBasis::Assumed,
+            connect: None,
+            connack: None,
+            packets: PerWay::default(),
+            publishes: PerWay::default(),
+            keep_alive_violations: 0,
+            connect_times: None,
+            aliases: PerWay::default(),
+            exchanges: PerWay::default(),
+            subscriptions: Box::default(),
+            gaps: 0,
+            ping: None,
+            last_packet: None,
+            last_from_client: None,
+            disconnected: false,
+            session: None,
+            session_ended: false,
+        }
+    }
+
+    /// The client identifier: the one that the broker assigned, else the one of the CONNECT.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&[u8]> {
+        let assigned = self
+            .connack
+            .as_ref()
+            .and_then(|facts| facts.assigned_client_id.as_deref());
+        assigned.or_else(|| self.connect.as_ref().map(|facts| &*facts.client_id))
+    }
+
+    /// The topic of a PUBLISH with its alias resolved; `None` where the alias was never seen
+    /// bound. Call it after [`super::Sessions::packet`] took the packet.
+    #[must_use]
+    pub fn topic<'a>(&'a self, towards: Towards, publish: &Publish<'a>) -> Option<&'a [u8]> {
+        let topic = publish.topic?;
+        if !topic.is_empty() || !self.level.is_v5() {
+            return Some(topic);
+        }
+        let Some(alias) = publish.properties.topic_alias() else {
+            return Some(topic);
+        };
+        self.aliases.get(towards).as_ref()?.get(alias)
+    }
+
+    /// Keep-alive in seconds that holds on this connection; `None` for none.
+    #[must_use]
+    pub fn keep_alive(&self) -> Option<u16> {
+        let imposed = self
+            .connack
+            .as_ref()
+            .and_then(|facts| facts.server_keep_alive);
+        let asked = self.connect.as_ref().and_then(|facts| facts.keep_alive);
+        imposed.or(asked).filter(|&seconds| seconds > 0)
+    }
+
+    /// Exchanges in flight, both ways.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.exchanges
+            .to_broker
+            .len()
+            .saturating_add(self.exchanges.to_client.len())
+    }
+
+    /// Whether the session outlives the connection (MQTT 3.1.1 section 3.1.2.4, MQTT 5 section
+    /// 3.1.2.11.2).
+    pub(super) fn persistent(&self) -> bool {
+        if self.session_ended {
+            return false;
+        }
+        let Some(connect) = &self.connect else {
+            return false;
+        };
+        if self.level.is_v5() {
+            let imposed = self.connack.as_ref().and_then(|facts| facts.session_expiry);
+            imposed.or(connect.session_expiry).unwrap_or(0) > 0
+        } else {
+            connect.clean_start == Some(false)
+        }
+    }
+
+    /// The broker refused the connection.
+    pub(super) fn refused(&self) -> bool {
+        self.connack
+            .as_ref()
+            .is_some_and(|facts| facts.reason_code != 0)
+    }
+
+    pub(super) fn subscriber(&self) -> Subscriber<'_> {
+        Subscriber {
+            connection: self.facts.number,
+            tap: self.facts.tap,
+            client_id: self.client_id(),
+        }
+    }
+}

@@ -1,0 +1,533 @@
+//! One packet after the other: what it changes in its connection, and which rules it breaks.
+
+use crate::mqtt::{
+    Acknowledgment, Connack, Connect, Evidence, Packet, PacketType, ProtocolLevel, Publish, Suback,
+    Unsuback, level_evidence_prefix,
+};
+use crate::time::{TimeDelta, Timestamp};
+
+use super::alias::Aliases;
+use super::connection::{ConnectionState, LevelBasis};
+use super::exchange::{Exchange, Place};
+use super::handshake::{connack_facts, connect_facts, disconnect_expiry};
+use super::record::{DelayKind, Observer};
+use super::store::Sessions;
+use super::{PacketTimes, Received, SessionViolation, SessionViolations, Towards};
+
+impl ConnectionState {
+    /// Learns the level from a packet's bytes where no CONNECT told it. Call it before the
+    /// packet is parsed; `body` may be its beginning.
+    pub fn infer_level(&mut self, first_byte: u8, body: &[u8], remaining_length: u32) {
+        if self.basis != LevelBasis::Assumed {
+            return;
+        }
+        self.level = match level_evidence_prefix(first_byte, body, remaining_length) {
+            Evidence::V5 => ProtocolLevel::V5,
+            Evidence::NotV5 => ProtocolLevel::V3_1_1,
+            Evidence::None => return,
+        };
+        self.basis = LevelBasis::Inferred;
+    }
+
+    /// Takes note of bytes missing from the stream, after which packets may be missing too.
+    pub fn lost_packets(&mut self, towards: Towards) {
+        self.gaps = self.gaps.saturating_add(1);
+        self.ping = None;
+        self.last_from_client = None;
+        if let Some(aliases) = self.aliases.get_mut(towards) {
+            aliases.clear();
+        }
+    }
+
+    fn complete(&self) -> bool {
+        !self.facts.midstream && self.gaps == 0
+    }
+}
+
+impl Sessions {
+    /// Takes one packet; tells which rules of the conversation it breaks.
+    pub fn packet<O: Observer>(
+        &mut self,
+        state: &mut ConnectionState,
+        received: &Received<'_>,
+        observer: &mut O,
+    ) -> SessionViolations {
+        let mut violations = SessionViolations::default();
+        let (towards, times) = (received.towards, received.times);
+        let packet_type = received.header.packet_type();
+        check_order(state, towards, packet_type, &mut violations);
+        check_size(state, received, &mut violations);
+        *state.packets.get_mut(towards) = state.packets.get(towards).saturating_add(1);
+        state.last_packet = Some(times.last);
+        if towards == Towards::Broker {
+            watch_keep_alive(state, times);
+        }
+        match &received.parsed.packet {
+            Packet::Publish(publish) => {
+                self.publish(state, received, publish, &mut violations, observer);
+            }
+            Packet::Acknowledgment(packet) => {
+                self.acknowledgment(state, towards, times, packet, &mut violations, observer);
+            }
+            Packet::Connect(packet) if towards == Towards::Broker => connect(state, packet, times),
+            Packet::Connack(packet) if towards == Towards::Client => {
+                self.connack(state, packet, times, observer);
+            }
+            Packet::Subscribe(_) | Packet::Unsubscribe(_) if towards == Towards::Broker => {
+                subscribe(state, received, observer);
+            }
+            Packet::Suback(packet) if towards == Towards::Client => {
+                suback(state, packet, times, &mut violations, observer);
+            }
+            Packet::Unsuback(packet) if towards == Towards::Client => {
+                unsuback(state, packet, &mut violations);
+            }
+            Packet::Pingreq if towards == Towards::Broker => {
+                state.ping.get_or_insert(times.first);
+            }
+            Packet::Pingresp if towards == Towards::Client => {
+                if let Some(asked) = state.ping.take() {
+                    observer.delay(DelayKind::Ping, Towards::Broker, times.last - asked);
+                }
+            }
+            Packet::Disconnect(packet) if towards == Towards::Broker => {
+                state.disconnected = true;
+                if state.level.is_v5() && disconnect_expiry(&packet.properties) == Some(0) {
+                    state.session_ended = true;
+                }
+            }
+            _ => {}
+        }
+        violations
+    }
+
+    fn connack<O: Observer>(
+        &mut self,
+        state: &mut ConnectionState,
+        packet: &Connack<'_>,
+        times: PacketTimes,
+        observer: &mut O,
+    ) {
+        if state.connack.is_some() {
+            return;
+        }
+        state.connack = Some(Box::new(connack_facts(packet)));
+        if let Some(connect) = state.connect_times {
+            observer.delay(
+                DelayKind::Connect,
+                Towards::Broker,
+                times.last - connect.first,
+            );
+        }
+        if state.connect.is_some() && !state.refused() {
+            self.attach(state, observer);
+        }
+    }
+
+    fn publish<O: Observer>(
+        &mut self,
+        state: &mut ConnectionState,
+        received: &Received<'_>,
+        publish: &Publish<'_>,
+        violations: &mut SessionViolations,
+        observer: &mut O,
+    ) {
+        let towards = received.towards;
+        *state.publishes.get_mut(towards) = state.publishes.get(towards).saturating_add(1);
+        if state.level.is_v5() {
+            self.bind_alias(state, towards, publish, violations);
+        }
+        if towards == Towards::Broker
+            && let Some(connack) = &state.connack
+        {
+            let above = publish.qos <= 2 && publish.qos > connack.maximum_qos;
+            violations.insert_if(above, SessionViolation::MaximumQosExceeded);
+            let refused = publish.retain && !connack.retain_available;
+            violations.insert_if(refused, SessionViolation::RetainNotAvailable);
+        }
+        if let (1 | 2, Some(packet_id @ 1..)) = (publish.qos, publish.packet_id) {
+            self.transmission(state, received, publish, packet_id, violations, observer);
+        }
+    }
+
+    fn bind_alias(
+        &mut self,
+        state: &mut ConnectionState,
+        towards: Towards,
+        publish: &Publish<'_>,
+        violations: &mut SessionViolations,
+    ) {
+        let Some(alias) = publish.properties.topic_alias() else {
+            return;
+        };
+        let maximum = match towards {
+            Towards::Broker => state
+                .connack
+                .as_ref()
+                .map(|facts| facts.topic_alias_maximum),
+            Towards::Client => state
+                .connect
+                .as_ref()
+                .map(|facts| facts.topic_alias_maximum),
+        };
+        let too_large = maximum.is_some_and(|maximum| alias > maximum);
+        violations.insert_if(too_large, SessionViolation::TopicAliasTooLarge);
+        let complete = state.complete();
+        let aliases = state
+            .aliases
+            .get_mut(towards)
+            .get_or_insert_with(Box::<Aliases>::default);
+        match publish.topic {
+            Some(topic) if !topic.is_empty() => {
+                if !aliases.set(alias, topic) {
+                    self.dropped.aliases = self.dropped.aliases.saturating_add(1);
+                }
+            }
+            _ => {
+                let unknown = complete && aliases.get(alias).is_none();
+                violations.insert_if(unknown, SessionViolation::UnknownTopicAlias);
+            }
+        }
+    }
+
+    /// A PUBLISH of QoS 1 or 2: the beginning of an exchange, or a transmission of one more.
+    fn transmission<O: Observer>(
+        &mut self,
+        state: &mut ConnectionState,
+        received: &Received<'_>,
+        publish: &Publish<'_>,
+        packet_id: u16,
+        violations: &mut SessionViolations,
+        observer: &mut O,
+    ) {
+        let towards = received.towards;
+        let payload = (publish.payload_length, received.payload_hash);
+        if !state.exchanges.get(towards).contains_key(&packet_id)
+            && let Some(exchange) = self.resume(state, towards, packet_id, observer)
+        {
+            self.in_flight = self.in_flight.saturating_add(1);
+            state.exchanges.get_mut(towards).insert(packet_id, exchange);
+        }
+        let topic = state.topic(towards, publish);
+        if let Some(open) = state.exchanges.get(towards).get(&packet_id) {
+            let same = open.qos == publish.qos
+                && open.payload == payload
+                && topic.is_none_or(|topic| topic == open.topic || open.topic.is_empty());
+            if same || publish.dup {
+                let carried = open.carried_from.is_some();
+                violations.insert_if(!publish.dup && !carried, SessionViolation::DupMissing);
+                if let Some(open) = state.exchanges.get_mut(towards).get_mut(&packet_id) {
+                    open.transmissions = open.transmissions.saturating_add(1);
+                }
+                return;
+            }
+            violations.insert(SessionViolation::PacketIdentifierInUse);
+            self.finish_exchange(state, towards, packet_id, true, observer);
+        }
+        if self.in_flight >= self.limits.exchanges {
+            self.dropped.exchanges = self.dropped.exchanges.saturating_add(1);
+            return;
+        }
+        let topic = self
+            .pool
+            .take(state.topic(towards, publish).unwrap_or_default());
+        let mut exchange = Exchange::new(publish.qos, topic, payload, state.gaps);
+        exchange.publish = Some(received.times.first);
+        exchange.transmissions = 1;
+        // A repetition whose first transmission was not seen: before the capture, or in a gap.
+        exchange.headless = publish.dup && !state.complete();
+        self.in_flight = self.in_flight.saturating_add(1);
+        let exchanges = state.exchanges.get_mut(towards);
+        exchanges.insert(packet_id, exchange);
+        let announced = match towards {
+            Towards::Broker => state.connack.as_ref().map(|facts| facts.receive_maximum),
+            Towards::Client => state.connect.as_ref().map(|facts| facts.receive_maximum),
+        };
+        let exceeded = state.level.is_v5()
+            && announced.is_some_and(|maximum| exchanges.len() > usize::from(maximum));
+        violations.insert_if(exceeded, SessionViolation::ReceiveMaximumExceeded);
+    }
+
+    /// PUBACK, PUBREC, PUBREL or PUBCOMP.
+    fn acknowledgment<O: Observer>(
+        &mut self,
+        state: &mut ConnectionState,
+        towards: Towards,
+        times: PacketTimes,
+        packet: &Acknowledgment<'_>,
+        violations: &mut SessionViolations,
+        observer: &mut O,
+    ) {
+        let Some(packet_id @ 1..) = packet.packet_id else {
+            return;
+        };
+        // PUBREL goes the way of the message, the others come back.
+        let way = match packet.kind {
+            PacketType::Pubrel => towards,
+            _ => towards.opposite(),
+        };
+        if !state.exchanges.get(way).contains_key(&packet_id) {
+            let exchange = match self.resume(state, way, packet_id, observer) {
+                Some(exchange) => exchange,
+                None if state.complete() && state.session_is_new() => {
+                    violations.insert(SessionViolation::UnknownPacketIdentifier);
+                    return;
+                }
+                None => {
+                    let qos = if packet.kind == PacketType::Puback {
+                        1
+                    } else {
+                        2
+                    };
+                    let mut exchange = Exchange::new(qos, Vec::new(), (0, None), state.gaps);
+                    exchange.headless = true;
+                    exchange
+                }
+            };
+            if self.in_flight >= self.limits.exchanges {
+                self.dropped.exchanges = self.dropped.exchanges.saturating_add(1);
+                return;
+            }
+            self.in_flight = self.in_flight.saturating_add(1);
+            state.exchanges.get_mut(way).insert(packet_id, exchange);
+        }
+        let Some(exchange) = state.exchanges.get_mut(way).get_mut(&packet_id) else {
+            return;
+        };
+        let wrong = (exchange.qos == 1) != (packet.kind == PacketType::Puback);
+        violations.insert_if(wrong, SessionViolation::WrongAcknowledgment);
+        if wrong {
+            return;
+        }
+        exchange.reason_code = packet.reason_code.or(exchange.reason_code);
+        let done = advance(exchange, packet.kind, times, |kind, delay| {
+            observer.delay(kind, way, delay);
+        });
+        let refused = packet.reason_code.is_some_and(|code| code >= 0x80);
+        if done || refused {
+            self.finish_exchange(state, way, packet_id, false, observer);
+        }
+    }
+
+    /// Reports an exchange and forgets it.
+    fn finish_exchange<O: Observer>(
+        &mut self,
+        state: &mut ConnectionState,
+        towards: Towards,
+        packet_id: u16,
+        ended: bool,
+        observer: &mut O,
+    ) {
+        let Some(exchange) = state.exchanges.get_mut(towards).remove(&packet_id) else {
+            return;
+        };
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let (connection, tap) = (state.facts.number, state.facts.tap);
+        let place = Place {
+            connection,
+            tap,
+            towards,
+            packet_id,
+        };
+        let outcome = exchange.outcome(state.gaps, ended);
+        observer.exchange(&exchange.record(place, outcome));
+        self.pool.give(exchange.topic);
+    }
+
+    /// Ends a connection. `ended`: it was closed; else the capture ended while it was open.
+    pub fn close<O: Observer>(
+        &mut self,
+        state: &mut ConnectionState,
+        ended: bool,
+        observer: &mut O,
+    ) {
+        if state.connect.is_some() && !state.refused() {
+            // A capture of one side only never shows the CONNACK.
+            self.attach(state, observer);
+        }
+        for subscription in state.subscriptions.remaining() {
+            observer.subscription(&subscription.record(state.subscriber(), None));
+        }
+        self.detach(state, ended, observer);
+    }
+}
+
+/// Moves an exchange on by one acknowledgment; tells whether that was its end. A repeated
+/// acknowledgment changes nothing: the first one counts.
+fn advance(
+    exchange: &mut Exchange,
+    kind: PacketType,
+    times: PacketTimes,
+    mut delay: impl FnMut(DelayKind, TimeDelta),
+) -> bool {
+    let measurable = !exchange.headless;
+    let mut measure = |which, from: Option<Timestamp>| {
+        if let (true, Some(from)) = (measurable, from) {
+            delay(which, times.last - from);
+        }
+    };
+    match kind {
+        PacketType::Puback => {
+            measure(DelayKind::Puback, exchange.publish);
+            exchange.puback = Some(times.last);
+            true
+        }
+        PacketType::Pubrec if exchange.pubrec.is_none() => {
+            measure(DelayKind::Pubrec, exchange.publish);
+            exchange.pubrec = Some(times);
+            false
+        }
+        PacketType::Pubrel if exchange.pubrel.is_none() => {
+            measure(DelayKind::Pubrel, exchange.pubrec.map(|times| times.first));
+            exchange.pubrel = Some(times);
+            false
+        }
+        PacketType::Pubcomp => {
+            measure(DelayKind::Pubcomp, exchange.pubrel.map(|times| times.first));
+            measure(DelayKind::Qos2Total, exchange.publish);
+            exchange.pubcomp = Some(times.last);
+            true
+        }
+        _ => false,
+    }
+}
+
+fn connect(state: &mut ConnectionState, packet: &Connect<'_>, times: PacketTimes) {
+    if state.connect.is_some() {
+        return;
+    }
+    state.connect = Some(Box::new(connect_facts(packet)));
+    state.connect_times = Some(times);
+    if let Some(level) = packet.level() {
+        state.level = level;
+        state.basis = LevelBasis::Connect;
+    }
+}
+
+fn subscribe<O: Observer>(state: &mut ConnectionState, received: &Received<'_>, observer: &mut O) {
+    let mut subscriptions = std::mem::take(&mut state.subscriptions);
+    let subscriber = state.subscriber();
+    let ended = |old: &super::subscription::Subscription, at| {
+        observer.subscription(&old.record(subscriber, Some(at)));
+    };
+    match &received.parsed.packet {
+        Packet::Subscribe(packet) => subscriptions.subscribe(packet, received.times, ended),
+        Packet::Unsubscribe(packet) => subscriptions.unsubscribe(packet, received.times, ended),
+        _ => {}
+    }
+    state.subscriptions = subscriptions;
+}
+
+fn suback<O: Observer>(
+    state: &mut ConnectionState,
+    packet: &Suback<'_>,
+    times: PacketTimes,
+    violations: &mut SessionViolations,
+    observer: &mut O,
+) {
+    let complete = state.complete();
+    let answer = state
+        .subscriptions
+        .acknowledge(packet.packet_id, packet.reason_codes, times);
+    match answer {
+        Some((asked, filters)) => {
+            observer.delay(DelayKind::Subscribe, Towards::Broker, times.last - asked);
+            let fits = filters == packet.reason_codes.len() as u64;
+            violations.insert_if(!fits, SessionViolation::ReasonCodeCount);
+        }
+        None => violations.insert_if(complete, SessionViolation::UnknownPacketIdentifier),
+    }
+}
+
+fn unsuback(
+    state: &mut ConnectionState,
+    packet: &Unsuback<'_>,
+    violations: &mut SessionViolations,
+) {
+    let complete = state.complete();
+    match state.subscriptions.unsubscribed(packet.packet_id) {
+        Some(filters) => {
+            let fits = !state.level.is_v5() || filters == packet.reason_codes.len() as u64;
+            violations.insert_if(!fits, SessionViolation::ReasonCodeCount);
+        }
+        None => violations.insert_if(complete, SessionViolation::UnknownPacketIdentifier),
+    }
+}
+
+/// The rules of who may send what, and when.
+fn check_order(
+    state: &ConnectionState,
+    towards: Towards,
+    packet_type: PacketType,
+    violations: &mut SessionViolations,
+) {
+    use PacketType as T;
+    match towards {
+        Towards::Broker => {
+            let first = *state.packets.get(towards) == 0;
+            // [MQTT-3.1.0-1] the first packet sent from the client must be a CONNECT.
+            let unannounced = first && packet_type != T::Connect && state.complete();
+            violations.insert_if(unannounced, SessionViolation::NotIntroduced);
+            // [MQTT-3.1.0-2] a second CONNECT is a protocol violation.
+            let second = packet_type == T::Connect && state.connect.is_some();
+            violations.insert_if(second, SessionViolation::SecondConnect);
+            violations.insert_if(state.disconnected, SessionViolation::AfterDisconnect);
+            let wrong = matches!(
+                packet_type,
+                T::Connack | T::Suback | T::Unsuback | T::Pingresp
+            );
+            violations.insert_if(wrong, SessionViolation::OnlyFromBroker);
+        }
+        Towards::Client => {
+            let wrong = matches!(
+                packet_type,
+                T::Connect | T::Subscribe | T::Unsubscribe | T::Pingreq
+            ) || (packet_type == T::Disconnect && !state.level.is_v5());
+            violations.insert_if(wrong, SessionViolation::OnlyFromClient);
+        }
+    }
+}
+
+fn check_size(
+    state: &ConnectionState,
+    received: &Received<'_>,
+    violations: &mut SessionViolations,
+) {
+    let maximum = match received.towards {
+        Towards::Broker => state
+            .connack
+            .as_ref()
+            .and_then(|facts| facts.maximum_packet_size),
+        Towards::Client => state
+            .connect
+            .as_ref()
+            .and_then(|facts| facts.maximum_packet_size),
+    };
+    let exceeded = maximum.is_some_and(|maximum| received.header.packet_length() > maximum);
+    violations.insert_if(exceeded, SessionViolation::MaximumPacketSizeExceeded);
+}
+
+/// A silence of more than one and a half times the keep-alive: the broker should have closed the
+/// connection [MQTT-3.1.2-24, MQTT 5: MQTT-3.1.2-22].
+fn watch_keep_alive(state: &mut ConnectionState, times: PacketTimes) {
+    let before = state.last_from_client.replace(times.last);
+    if let (Some(before), Some(seconds)) = (before, state.keep_alive()) {
+        let allowed = TimeDelta::from_millis(i64::from(seconds).saturating_mul(1500));
+        if times.first - before > allowed {
+            state.keep_alive_violations = state.keep_alive_violations.saturating_add(1);
+        }
+    }
+}
+
+impl ConnectionState {
+    /// The broker said that it kept nothing of an earlier connection, or nothing can be kept.
+    fn session_is_new(&self) -> bool {
+        self.connack
+            .as_ref()
+            .is_some_and(|facts| !facts.session_present)
+            || self
+                .connect
+                .as_ref()
+                .is_some_and(|facts| facts.clean_start == Some(true))
+    }
+}

@@ -1,0 +1,438 @@
+//! Client identifiers across connections, and the exchanges of persistent sessions that wait for
+//! the next one.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::tcp::Endpoint;
+use crate::time::Timestamp;
+
+use super::connection::ConnectionState;
+use super::exchange::{Exchange, ExchangeOutcome, Place, TopicPool};
+use super::record::{Observer, SessionRecord};
+use super::{PerWay, Towards};
+
+/// Bounds of the session layer.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLimits {
+    /// Client identifiers known at once. Beyond it, the one disconnected longest is reported and
+    /// forgotten; if it comes back, it is a new row.
+    pub sessions: usize,
+    /// Exchanges in flight, in all connections together; beyond it new ones are counted and not
+    /// followed.
+    pub exchanges: usize,
+    /// Exchanges of persistent sessions that wait for their client to come back; beyond it they
+    /// are reported as interrupted.
+    pub parked: usize,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            sessions: 100_000,
+            exchanges: 1_000_000,
+            parked: 200_000,
+        }
+    }
+}
+
+/// What had to be dropped to stay within [`SessionLimits`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DroppedState {
+    /// Sessions reported early.
+    pub sessions: u64,
+    /// Exchanges not followed.
+    pub exchanges: u64,
+    /// Exchanges reported as interrupted although their session may have gone on.
+    pub parked: u64,
+    /// Topic filters not kept.
+    pub subscriptions: u64,
+    /// Topic aliases not kept.
+    pub aliases: u64,
+}
+
+/// Exchanges of a closed connection, with its number and its count of gaps.
+#[derive(Debug)]
+pub(super) struct Parked {
+    pub(super) connection: u64,
+    pub(super) gaps: u32,
+    pub(super) exchanges: PerWay<BTreeMap<u16, Exchange>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    key: Key,
+    number: u64,
+    connections: u32,
+    first: Timestamp,
+    last: Timestamp,
+    resumed: u32,
+    taken_over: u32,
+    subscriptions: u64,
+    publishes: PerWay<u64>,
+    keep_alive_violations: u64,
+    /// Connections of this client that are open.
+    open: u32,
+    parked: Option<Box<Parked>>,
+    /// Since when it is in the order of disconnected sessions.
+    away: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    tap: u16,
+    broker: Endpoint,
+    client_id: Box<[u8]>,
+}
+
+/// All sessions, and what the connections share.
+#[derive(Debug)]
+pub struct Sessions {
+    pub(super) limits: SessionLimits,
+    index: HashMap<Key, u32, foldhash::fast::RandomState>,
+    slots: Vec<Option<Session>>,
+    free: Vec<u32>,
+    /// Disconnected sessions by the order in which they went.
+    away: BTreeMap<u64, u32>,
+    departures: u64,
+    numbers: u64,
+    pub(super) pool: TopicPool,
+    pub(super) in_flight: usize,
+    pub(super) parked: usize,
+    pub(super) dropped: DroppedState,
+}
+
+impl Sessions {
+    /// No sessions yet.
+    #[must_use]
+    pub fn new(limits: SessionLimits) -> Self {
+        Self {
+            limits,
+            index: HashMap::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            away: BTreeMap::new(),
+            departures: 0,
+            numbers: 0,
+            pool: TopicPool::default(),
+            in_flight: 0,
+            parked: 0,
+            dropped: DroppedState::default(),
+        }
+    }
+
+    /// What had to be dropped so far.
+    #[must_use]
+    pub const fn dropped(&self) -> &DroppedState {
+        &self.dropped
+    }
+
+    /// Exchanges in flight now.
+    #[must_use]
+    pub const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Sessions seen so far.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.numbers
+    }
+
+    pub(super) fn session(&mut self, slot: Option<u32>) -> Option<&mut Session> {
+        self.slots.get_mut(slot? as usize)?.as_mut()
+    }
+
+    /// Attaches an accepted connection to its session.
+    pub(super) fn attach<O: Observer>(&mut self, state: &mut ConnectionState, observer: &mut O) {
+        if state.session.is_some() {
+            return;
+        }
+        let first = state
+            .connect_times
+            .map_or_else(Timestamp::default, |times| times.first);
+        let slot = self.find_or_make(state, first, observer);
+        let Some(session) = self.session(Some(slot)) else {
+            return;
+        };
+        session.connections = session.connections.saturating_add(1);
+        session.taken_over = session
+            .taken_over
+            .saturating_add(u32::from(session.open > 0));
+        session.open = session.open.saturating_add(1);
+        let present = state
+            .connack
+            .as_ref()
+            .is_some_and(|facts| facts.session_present);
+        session.resumed = session.resumed.saturating_add(u32::from(present));
+        let discarded = if present { None } else { session.parked.take() };
+        if let Some(away) = session.away.take() {
+            self.away.remove(&away);
+        }
+        state.session = Some(slot);
+        if let Some(parked) = discarded {
+            self.report_parked(state.facts.tap, *parked, observer);
+        }
+    }
+
+    fn find_or_make<O: Observer>(
+        &mut self,
+        state: &ConnectionState,
+        first: Timestamp,
+        observer: &mut O,
+    ) -> u32 {
+        let client_id = state.client_id().unwrap_or_default();
+        let key = Key {
+            tap: state.facts.tap,
+            broker: state.facts.broker,
+            client_id: client_id.into(),
+        };
+        // Clients without an identifier are not told apart by it.
+        let anonymous = client_id.is_empty();
+        if !anonymous && let Some(&slot) = self.index.get(&key) {
+            return slot;
+        }
+        if self.index.len().saturating_add(self.away.len())
+            >= self.limits.sessions.saturating_mul(2)
+            || self.away.len() >= self.limits.sessions
+        {
+            self.evict(observer);
+        }
+        self.numbers = self.numbers.saturating_add(1);
+        let session = Session {
+            key: key.clone(),
+            number: self.numbers,
+            connections: 0,
+            first,
+            last: first,
+            resumed: 0,
+            taken_over: 0,
+            subscriptions: 0,
+            publishes: PerWay::default(),
+            keep_alive_violations: 0,
+            open: 0,
+            parked: None,
+            away: None,
+        };
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            u32::try_from(self.slots.len().saturating_sub(1)).unwrap_or(u32::MAX)
+        });
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            *place = Some(session);
+        }
+        if !anonymous {
+            self.index.insert(key, slot);
+        }
+        slot
+    }
+
+    /// Reports and forgets the session that is disconnected longest.
+    fn evict<O: Observer>(&mut self, observer: &mut O) {
+        if let Some((_, slot)) = self.away.pop_first() {
+            self.dropped.sessions = self.dropped.sessions.saturating_add(1);
+            self.end(slot, observer);
+        }
+    }
+
+    fn end<O: Observer>(&mut self, slot: u32, observer: &mut O) {
+        let Some(session) = self.slots.get_mut(slot as usize).and_then(Option::take) else {
+            return;
+        };
+        if self.index.get(&session.key) == Some(&slot) {
+            self.index.remove(&session.key);
+        }
+        self.free.push(slot);
+        if let Some(parked) = session.parked {
+            self.report_parked(session.key.tap, *parked, observer);
+        }
+        observer.session(&SessionRecord {
+            session: session.number,
+            tap: session.key.tap,
+            client_id: &session.key.client_id,
+            broker: session.key.broker,
+            connections: session.connections,
+            first: session.first,
+            last: session.last,
+            resumed: session.resumed,
+            taken_over: session.taken_over,
+            subscriptions: session.subscriptions,
+            publishes_sent: session.publishes.to_broker,
+            publishes_received: session.publishes.to_client,
+            keep_alive_violations: session.keep_alive_violations,
+        });
+    }
+
+    fn report_parked<O: Observer>(&mut self, tap: u16, parked: Parked, observer: &mut O) {
+        let Parked {
+            connection,
+            gaps,
+            exchanges,
+        } = parked;
+        for (towards, exchanges) in [
+            (Towards::Broker, exchanges.to_broker),
+            (Towards::Client, exchanges.to_client),
+        ] {
+            for (packet_id, exchange) in exchanges {
+                self.parked = self.parked.saturating_sub(1);
+                let place = Place {
+                    connection,
+                    tap,
+                    towards,
+                    packet_id,
+                };
+                let outcome = exchange.outcome(gaps, true);
+                observer.exchange(&exchange.record(place, outcome));
+                self.pool.give(exchange.topic);
+            }
+        }
+    }
+
+    /// Takes over an exchange that an earlier connection of the session left in flight: its
+    /// first row says so.
+    pub(super) fn resume<O: Observer>(
+        &mut self,
+        state: &ConnectionState,
+        towards: Towards,
+        packet_id: u16,
+        observer: &mut O,
+    ) -> Option<Exchange> {
+        let tap = state.facts.tap;
+        let session = self.session(state.session)?;
+        let parked = session.parked.as_mut()?;
+        let mut exchange = parked.exchanges.get_mut(towards).remove(&packet_id)?;
+        let place = Place {
+            connection: parked.connection,
+            tap,
+            towards,
+            packet_id,
+        };
+        let gaps = parked.gaps;
+        if parked.exchanges.to_broker.is_empty() && parked.exchanges.to_client.is_empty() {
+            session.parked = None;
+        }
+        self.parked = self.parked.saturating_sub(1);
+        let outcome = match exchange.outcome(gaps, true) {
+            ExchangeOutcome::Interrupted => ExchangeOutcome::Resumed,
+            other => other,
+        };
+        observer.exchange(&exchange.record(place, outcome));
+        exchange.gaps = state.gaps;
+        exchange.carried_from = Some(place.connection);
+        Some(exchange)
+    }
+
+    /// Books a closed connection on its session; its exchanges wait there, or are over.
+    pub(super) fn detach<O: Observer>(
+        &mut self,
+        state: &mut ConnectionState,
+        ended: bool,
+        observer: &mut O,
+    ) {
+        let session_slot = state.session;
+        let persistent = ended && state.persistent() && session_slot.is_some();
+        let count = state.in_flight();
+        self.in_flight = self.in_flight.saturating_sub(count);
+        let room = self.parked.saturating_add(count) <= self.limits.parked;
+        if persistent && !room {
+            self.dropped.parked = self.dropped.parked.saturating_add(count as u64);
+        }
+        let take = |exchanges: &mut super::exchange::Exchanges| {
+            std::mem::take(exchanges)
+                .into_iter()
+                .collect::<BTreeMap<_, _>>()
+        };
+        let parked = Parked {
+            connection: state.facts.number,
+            gaps: state.gaps,
+            exchanges: PerWay {
+                to_broker: take(&mut state.exchanges.to_broker),
+                to_client: take(&mut state.exchanges.to_client),
+            },
+        };
+        if persistent && room && count > 0 {
+            self.parked = self.parked.saturating_add(count);
+            let old = self
+                .session(session_slot)
+                .and_then(|session| session.parked.replace(Box::new(parked)));
+            if let Some(old) = old {
+                // What the connection did not go on with stays as it was left.
+                self.report_parked(state.facts.tap, *old, observer);
+            }
+        } else {
+            self.report_open(state.facts.tap, parked, ended, observer);
+        }
+        self.book(state);
+    }
+
+    fn report_open<O: Observer>(&mut self, tap: u16, open: Parked, ended: bool, observer: &mut O) {
+        let Parked {
+            connection,
+            gaps,
+            exchanges,
+        } = open;
+        for (towards, exchanges) in [
+            (Towards::Broker, exchanges.to_broker),
+            (Towards::Client, exchanges.to_client),
+        ] {
+            for (packet_id, exchange) in exchanges {
+                let place = Place {
+                    connection,
+                    tap,
+                    towards,
+                    packet_id,
+                };
+                let outcome = exchange.outcome(gaps, ended);
+                observer.exchange(&exchange.record(place, outcome));
+                self.pool.give(exchange.topic);
+            }
+        }
+    }
+
+    fn book(&mut self, state: &ConnectionState) {
+        self.departures = self.departures.saturating_add(1);
+        let departure = self.departures;
+        let last = state.last_packet;
+        let (granted, publishes) = (state.subscriptions.granted, state.publishes);
+        let violations = state.keep_alive_violations;
+        self.dropped.subscriptions = self
+            .dropped
+            .subscriptions
+            .saturating_add(state.subscriptions.dropped);
+        let Some(session) = self.session(state.session) else {
+            return;
+        };
+        session.last = session.last.max(last.unwrap_or(session.last));
+        session.subscriptions = session.subscriptions.saturating_add(granted);
+        session.publishes.to_broker = session
+            .publishes
+            .to_broker
+            .saturating_add(publishes.to_broker);
+        session.publishes.to_client = session
+            .publishes
+            .to_client
+            .saturating_add(publishes.to_client);
+        session.keep_alive_violations = session.keep_alive_violations.saturating_add(violations);
+        session.open = session.open.saturating_sub(1);
+        if session.open == 0 {
+            session.away = Some(departure);
+            if let Some(slot) = state.session {
+                self.away.insert(departure, slot);
+            }
+        }
+    }
+
+    /// Reports all sessions, in order of first connection. Every connection must be closed.
+    pub fn finish<O: Observer>(&mut self, observer: &mut O) {
+        let mut slots: Vec<(u64, u32)> = self
+            .slots
+            .iter()
+            .zip(0_u32..)
+            .filter_map(|(session, slot)| Some((session.as_ref()?.number, slot)))
+            .collect();
+        slots.sort_unstable();
+        for (_, slot) in slots {
+            self.end(slot, observer);
+        }
+        self.away.clear();
+    }
+}
