@@ -128,3 +128,13 @@ fn publish_evidence(first_byte: u8, body: &[u8], remaining_length: u32) -> Evide
 fn cannot_be_v5(parsed: &Parsed<'_>) -> bool {
     parsed.malformed.is_some() || parsed.violations.contains(Violation::PropertyNotAllowed)
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic
+)]
+mod tests;
