@@ -125,3 +125,13 @@ pub(super) fn variable_byte_integer(bytes: &[u8]) -> Integer {
         Integer::Incomplete
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic
+)]
+mod tests;

@@ -23,6 +23,7 @@
     clippy::panic
 )]
 
+mod evidence;
 mod header;
 mod malformed;
 mod packet;
@@ -37,6 +38,7 @@ pub mod topic;
 mod violation;
 pub mod write;
 
+pub use evidence::{Evidence, level_evidence, level_evidence_prefix};
 pub use header::{FixedHeader, HeaderResult, MAXIMUM_REMAINING_LENGTH, parse_fixed_header};
 pub use malformed::{Field, Malformed, MalformedReason};
 pub use packet::{

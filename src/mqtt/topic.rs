@@ -147,3 +147,13 @@ impl<'a> SharedFilter<'a> {
         valid.then_some(Self { group, filter })
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic
+)]
+mod tests;

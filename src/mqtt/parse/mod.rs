@@ -352,3 +352,13 @@ fn read_reason_and_properties<'a>(
     }
     at_end(reader, violations)
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic
+)]
+mod tests;
