@@ -84,7 +84,7 @@ impl Subscriptions {
         mut ended: impl FnMut(&Subscription, Timestamp),
     ) {
         let from = self.next;
-        for subscription in packet.subscriptions.iter() {
+        for subscription in packet.subscriptions {
             let sequence = self.next;
             self.next = self.next.saturating_add(1);
             let length = subscription.filter.len();
@@ -153,7 +153,7 @@ impl Subscriptions {
         mut ended: impl FnMut(&Subscription, Timestamp),
     ) {
         let mut count = 0_u64;
-        for filter in packet.filters.iter() {
+        for filter in packet.filters {
             count = count.saturating_add(1);
             if let Some(sequence) = self.by_filter.remove(filter)
                 && let Some(old) = self.active.remove(&sequence)
@@ -177,11 +177,6 @@ impl Subscriptions {
     /// Takes an UNSUBACK: how many filters its UNSUBSCRIBE had, if it was seen.
     pub(super) fn unsubscribed(&mut self, packet_id: Option<u16>) -> Option<u64> {
         Some(self.unsubscribing.remove(&packet_id?)?.count)
-    }
-
-    /// A request with this packet identifier awaits its answer.
-    pub(super) fn awaits(&self, packet_id: u16) -> bool {
-        self.subscribing.contains_key(&packet_id) || self.unsubscribing.contains_key(&packet_id)
     }
 
     pub(super) fn remaining(&self) -> impl Iterator<Item = &Subscription> {

@@ -134,6 +134,9 @@ pub enum Event<'a> {
     Opened(&'a Connection),
     /// Bytes in order.
     Data(&'a Connection, Chunk<'a>),
+    /// Bytes that were seen before came again: direction, position of the first in the stream,
+    /// and how many.
+    Repeated(&'a Connection, Direction, u64, u32),
     /// Bytes that are missing.
     Gap(&'a Connection, Gap),
     /// The connection is over; its slot will be used again.

@@ -47,8 +47,10 @@ pub(super) enum Arrival {
     Empty,
     /// Continues the stream; `skip` bytes of it were there already.
     InOrder { skip: u32 },
-    /// Every byte was there already.
+    /// Every byte was there already, or is of no use.
     Old,
+    /// Every byte was there already: a retransmission of what begins at this offset.
+    Repeated { offset: u64 },
     /// Waits behind a hole.
     Ahead,
 }
@@ -120,8 +122,7 @@ impl HalfStream {
             return self.hold(segment, ahead.unsigned_abs(), limits);
         }
         if end <= 0 {
-            self.count_old(segment, ahead);
-            return Arrival::Old;
+            return self.count_old(segment, ahead);
         }
         if self.backlog.is_some() {
             self.statistics.out_of_order_segments =
@@ -138,14 +139,17 @@ impl HalfStream {
 
     /// A segment without a new byte is a keep-alive probe (RFC 9293, section 3.8.4) when it
     /// repeats one byte just below the stream's end or none at all, else a retransmission.
-    fn count_old(&mut self, segment: &Segment<'_>, ahead: i64) {
+    fn count_old(&mut self, segment: &Segment<'_>, ahead: i64) -> Arrival {
         if segment.payload_length <= 1 && ahead == -1 && self.fully_acknowledged() {
             self.statistics.keep_alive_probes = self.statistics.keep_alive_probes.saturating_add(1);
-        } else {
-            self.statistics.retransmitted_segments =
-                self.statistics.retransmitted_segments.saturating_add(1);
-            // Which of the two transmissions an acknowledgment answers cannot be told (Karn).
-            self.sample = None;
+            return Arrival::Old;
+        }
+        self.statistics.retransmitted_segments =
+            self.statistics.retransmitted_segments.saturating_add(1);
+        // Which of the two transmissions an acknowledgment answers cannot be told (Karn).
+        self.sample = None;
+        Arrival::Repeated {
+            offset: self.offset.saturating_add_signed(ahead),
         }
     }
 
@@ -178,7 +182,7 @@ impl HalfStream {
             self.statistics.retransmitted_segments =
                 self.statistics.retransmitted_segments.saturating_add(1);
             self.sample = None;
-            return Arrival::Old;
+            return Arrival::Repeated { offset: start };
         }
         if start < backlog.highest {
             self.statistics.out_of_order_segments =

@@ -192,6 +192,7 @@ impl FlowTable {
             segment: Some(segment),
             place,
             pending_gap: None,
+            pending_repeat: None,
             resumed: None,
             draining: Direction::Forward,
         }
@@ -228,6 +229,7 @@ impl FlowTable {
             segment: None,
             place: None,
             pending_gap: None,
+            pending_repeat: None,
             resumed: None,
             draining: Direction::Forward,
         }
@@ -494,6 +496,12 @@ enum Step {
         slot: u32,
         gap: Gap,
     },
+    Repeated {
+        slot: u32,
+        direction: Direction,
+        offset: u64,
+        bytes: u32,
+    },
     Closed(EndReason),
 }
 
@@ -505,6 +513,7 @@ pub struct Delivery<'t, 's> {
     place: Option<Place>,
     stage: Stage,
     pending_gap: Option<(u32, Gap)>,
+    pending_repeat: Option<Step>,
     /// The latest frame since a gap was given up: what comes behind it became whole there.
     resumed: Option<Mark>,
     draining: Direction,
@@ -519,6 +528,17 @@ impl Delivery<'_, '_> {
         Some(match step {
             Step::Opened(slot) => Event::Opened(self.table.connection(slot as usize)?),
             Step::Gap { slot, gap } => Event::Gap(self.table.connection(slot as usize)?, gap),
+            Step::Repeated {
+                slot,
+                direction,
+                offset,
+                bytes,
+            } => Event::Repeated(
+                self.table.connection(slot as usize)?,
+                direction,
+                offset,
+                bytes,
+            ),
             Step::Closed(reason) => Event::Closed(self.table.departed.as_deref()?, reason),
             Step::Segment {
                 slot,
@@ -567,6 +587,9 @@ impl Delivery<'_, '_> {
     }
 
     fn step(&mut self) -> Option<Step> {
+        if let Some(repeated) = self.pending_repeat.take() {
+            return Some(repeated);
+        }
         if let Some((slot, gap)) = self.pending_gap.take() {
             return Some(Step::Gap { slot, gap });
         }
@@ -647,11 +670,20 @@ impl Delivery<'_, '_> {
         let plain = !(waits || opposite_waits || segment.flags.fin() || connection.any_fin());
         self.stage = if plain { Stage::Done } else { Stage::Drain };
         self.draining = Direction::Forward;
-        let Arrival::InOrder { skip } = arrival else {
-            return None;
-        };
-        // What came behind a filled hole became whole with this segment.
-        self.hand_on_segment(place.slot, direction, skip)
+        match arrival {
+            // What came behind a filled hole became whole with this segment.
+            Arrival::InOrder { skip } => self.hand_on_segment(place.slot, direction, skip),
+            Arrival::Repeated { offset } => {
+                let (slot, bytes) = (place.slot, segment.payload_length);
+                Some(Step::Repeated {
+                    slot,
+                    direction,
+                    offset,
+                    bytes,
+                })
+            }
+            Arrival::Empty | Arrival::Old | Arrival::Ahead => None,
+        }
     }
 
     fn hand_on_segment(&mut self, slot: u32, direction: Direction, skip: u32) -> Option<Step> {
@@ -668,6 +700,15 @@ impl Delivery<'_, '_> {
         let (given, missing) = split(captured, segment.payload_length, skip);
         half.consume(given.saturating_add(missing));
         half.statistics.bytes = half.statistics.bytes.saturating_add(u64::from(given));
+        if skip > 0 {
+            let offset = offset.saturating_sub(u64::from(skip));
+            self.pending_repeat = Some(Step::Repeated {
+                slot,
+                direction,
+                offset,
+                bytes: skip,
+            });
+        }
         self.snap_gap(
             slot,
             direction,

@@ -71,6 +71,7 @@ enum Seen {
         bytes: u64,
         reason: GapReason,
     },
+    Repeated(u64, u32),
     Closed(EndReason),
 }
 
@@ -148,6 +149,7 @@ fn drain(mut delivery: Delivery<'_, '_>, seen: &mut Vec<Seen>) {
                 bytes: gap.bytes,
                 reason: gap.reason,
             },
+            Event::Repeated(_, _, offset, bytes) => Seen::Repeated(offset, bytes),
             Event::Closed(_, reason) => Seen::Closed(reason),
         });
     }
@@ -326,6 +328,19 @@ fn a_hole_open_at_the_end_is_the_captures_end_and_at_a_reset_a_loss() {
         assert_eq!(gaps(&seen), [(0, 4, reason)]);
         assert_eq!(data(&seen), b"ef");
     }
+}
+
+#[test]
+fn what_is_sent_again_is_told() {
+    let mut feeder = Feeder::new(Limits::default());
+    feeder.handshake(0, 0);
+    feeder.push(segment(true, 1, 1, ACK, b"abcd"));
+    feeder.push(segment(true, 1, 1, ACK, b"ab"));
+    feeder.push(segment(true, 3, 1, ACK, b"cdef"));
+    let seen = feeder.finish();
+    assert!(seen.contains(&Seen::Repeated(0, 2)));
+    assert!(seen.contains(&Seen::Repeated(2, 2)));
+    assert_eq!(data(&seen), b"abcdef");
 }
 
 #[test]
