@@ -1,0 +1,246 @@
+//! One capture file, read item by item.
+
+use std::io;
+
+use super::buffer::Buffer;
+use super::pcap::Pcap;
+use super::pcapng::Pcapng;
+use super::source::{Container, Recognised};
+use super::summary::{FileSummary, Ledger, WarningKind};
+use super::{Item, SecretsFormat};
+use crate::frame::{Frame, LinkType};
+use crate::time::Timestamp;
+
+/// What the next record or block came to. The bytes of frames and secrets stay in the buffer, at
+/// a place that [`Buffer::lent`] knows, until the next step.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Frame(LentFrame),
+    Secrets {
+        format: SecretsFormat,
+        at: usize,
+        length: usize,
+    },
+    /// A frame that cannot be handed out; reading goes on.
+    Unassigned(WarningKind),
+    /// Something else that was skipped; reading goes on.
+    Noted(WarningKind),
+    /// The file ends between records.
+    End,
+    /// The file ends within a record.
+    Truncated,
+    /// Nothing after this can be relied on.
+    Damaged(WarningKind),
+}
+
+impl Step {
+    /// The end of a file that has less left than a record's header.
+    pub(crate) fn ended(buffer: &Buffer) -> Self {
+        if buffer.unread().is_empty() {
+            Self::End
+        } else {
+            Self::Truncated
+        }
+    }
+}
+
+/// A frame without its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LentFrame {
+    pub(crate) time: Option<Timestamp>,
+    pub(crate) link_type: LinkType,
+    pub(crate) wire_length: u32,
+    pub(crate) tap: u16,
+    pub(crate) at: usize,
+    pub(crate) length: usize,
+}
+
+enum Records {
+    Pcap(Pcap),
+    Pcapng(Pcapng),
+    /// The file ends within its header.
+    Cut,
+    /// Everything was read.
+    Ended,
+}
+
+/// What the last step found.
+#[derive(Clone, Copy)]
+enum Current {
+    Nothing,
+    Frame {
+        frame: LentFrame,
+        time: Timestamp,
+        number: u64,
+    },
+    Secrets {
+        format: SecretsFormat,
+        at: usize,
+        length: usize,
+    },
+}
+
+/// Reads one file. Steps and items are apart (first [`advance`](Self::advance), then
+/// [`item`](Self::item)), so that merging can look at the time of what comes next without
+/// borrowing it.
+pub(crate) struct FileReader {
+    buffer: Buffer,
+    records: Records,
+    file: u32,
+    current: Current,
+    /// Time of the last frame, in the file's order.
+    time: Option<Timestamp>,
+}
+
+impl FileReader {
+    /// Reads the file's header. The file's summary must be in the ledger.
+    pub(crate) fn begin(
+        recognised: Recognised,
+        file: u32,
+        series: u32,
+        ledger: &mut Ledger,
+    ) -> Self {
+        let mut buffer = recognised.buffer;
+        let records = match recognised.container {
+            Container::Pcapng => Records::Pcapng(Pcapng::begin(file, series)),
+            _ => match Pcap::begin(&mut buffer, file, series, ledger) {
+                Some(pcap) => Records::Pcap(pcap),
+                None => Records::Cut,
+            },
+        };
+        Self {
+            buffer,
+            records,
+            file,
+            current: Current::Nothing,
+            time: None,
+        }
+    }
+
+    /// 0-based index of the file.
+    pub(crate) fn file(&self) -> u32 {
+        self.file
+    }
+
+    /// Goes to the next item and returns its place in time; `None` at the end of what can be
+    /// read. Secrets come before everything.
+    #[inline]
+    pub(crate) fn advance(&mut self, ledger: &mut Ledger) -> Option<Timestamp> {
+        loop {
+            let mut offset = self.buffer.position();
+            let step = match &mut self.records {
+                Records::Pcap(pcap) => pcap.next(&mut self.buffer),
+                Records::Pcapng(pcapng) => {
+                    let step = pcapng.next(&mut self.buffer, ledger);
+                    offset = pcapng.offset();
+                    step
+                }
+                Records::Cut => Step::Truncated,
+                Records::Ended => return None,
+            };
+            let summary = ledger.files.get_mut(self.file as usize)?;
+            match step {
+                Step::Frame(frame) => {
+                    let time = self.note_frame(&frame, summary, offset);
+                    self.current = Current::Frame {
+                        frame,
+                        time,
+                        number: summary.frames,
+                    };
+                    return Some(time);
+                }
+                Step::Secrets { format, at, length } => {
+                    self.current = Current::Secrets { format, at, length };
+                    return Some(Timestamp::from_nanos(i64::MIN));
+                }
+                other => self.note_other(other, summary, offset)?,
+            }
+        }
+    }
+
+    #[inline]
+    fn note_frame(
+        &mut self,
+        frame: &LentFrame,
+        summary: &mut FileSummary,
+        offset: u64,
+    ) -> Timestamp {
+        summary.frames = summary.frames.saturating_add(1);
+        summary.bytes = self.buffer.position();
+        let Some(time) = frame.time else {
+            summary.untimed_frames = summary.untimed_frames.saturating_add(1);
+            summary.warn(offset, WarningKind::NoTime);
+            return self.time.unwrap_or_default();
+        };
+        if let Some(before) = self.time.replace(time)
+            && before > time
+        {
+            summary.out_of_order_frames = summary.out_of_order_frames.saturating_add(1);
+        }
+        if summary.first.is_none_or(|first| time < first) {
+            summary.first = Some(time);
+        }
+        if summary.last.is_none_or(|last| time > last) {
+            summary.last = Some(time);
+        }
+        time
+    }
+
+    /// Takes down what is no item; `None` if the file is at its end with it.
+    #[cold]
+    fn note_other(&mut self, step: Step, summary: &mut FileSummary, offset: u64) -> Option<()> {
+        summary.bytes = self.buffer.position();
+        match step {
+            Step::Unassigned(kind) => {
+                summary.frames = summary.frames.saturating_add(1);
+                summary.unassigned_frames = summary.unassigned_frames.saturating_add(1);
+                summary.warn(offset, kind);
+                return Some(());
+            }
+            Step::Noted(kind) => {
+                summary.warn(offset, kind);
+                return Some(());
+            }
+            Step::Damaged(kind) => summary.warn(offset, kind),
+            Step::Truncated => summary.truncated = true,
+            Step::End | Step::Frame(_) | Step::Secrets { .. } => {}
+        }
+        // A failed read looks like an end.
+        if let Some(failure) = self.buffer.take_failure() {
+            summary.truncated = true;
+            // The unpackers report a cut file like this: no more is wrong with it than that.
+            if failure.kind() != io::ErrorKind::UnexpectedEof {
+                summary.warn(summary.bytes, WarningKind::Read(failure.to_string()));
+            }
+        }
+        self.records = Records::Ended;
+        self.current = Current::Nothing;
+        None
+    }
+
+    /// The item that the last step went to.
+    #[inline]
+    pub(crate) fn item(&self) -> Option<Item<'_>> {
+        match self.current {
+            Current::Nothing => None,
+            Current::Frame {
+                frame,
+                time,
+                number,
+            } => Some(Item::Frame(Frame {
+                time,
+                link_type: frame.link_type,
+                wire_length: frame.wire_length,
+                bytes: self.buffer.lent(frame.at, frame.length),
+                tap: frame.tap,
+                file: self.file,
+                number,
+            })),
+            Current::Secrets { format, at, length } => Some(Item::Secrets {
+                file: self.file,
+                format,
+                bytes: self.buffer.lent(at, length),
+            }),
+        }
+    }
+}
