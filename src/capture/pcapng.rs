@@ -70,7 +70,7 @@ struct Clock {
 enum Unit {
     /// So many nanoseconds.
     Nanoseconds(u64),
-    /// This part of a nanosecond.
+    /// This part of a nanosecond; 0 for one so small that no time stamp reaches a nanosecond.
     Part(u64),
     /// 2⁻ⁿ seconds.
     Binary(u8),
@@ -438,7 +438,7 @@ impl Unit {
         }
         match 9_u32.checked_sub(power) {
             Some(up) => Self::Nanoseconds(10_u64.saturating_pow(up)),
-            None => Self::Part(10_u64.saturating_pow(power.saturating_sub(9))),
+            None => Self::Part(10_u64.checked_pow(power.saturating_sub(9)).unwrap_or(0)),
         }
     }
 
