@@ -476,13 +476,10 @@ fn is_kept(kind: u32) -> bool {
     )
 }
 
-/// Whether Wireshark numbers a block of this type like a packet: entries of the systemd journal
-/// and Sysdig events.
+/// Whether Wireshark numbers a block of this type like a packet (as of version 4.4): entries of
+/// the systemd journal, Sysdig events, custom blocks.
 fn is_numbered(kind: u32) -> bool {
-    matches!(
-        kind,
-        9 | 0x204 | 0x208 | 0x210 | 0x216 | 0x221 | 0x222 | 0x223
-    )
+    matches!(kind, 9 | 0x204 | 0x216 | 0x221 | 0xbad | 0x4000_0bad)
 }
 
 /// The value of the first option of this code, without padding; options end with `opt_endofopt`.
