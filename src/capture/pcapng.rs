@@ -70,7 +70,7 @@ struct Clock {
 enum Unit {
     /// So many nanoseconds.
     Nanoseconds(u64),
-    /// This part of a nanosecond.
+    /// This part of a nanosecond; 0 for one so small that no time stamp reaches a nanosecond.
     Part(u64),
     /// 2⁻ⁿ seconds.
     Binary(u8),
@@ -438,7 +438,7 @@ impl Unit {
         }
         match 9_u32.checked_sub(power) {
             Some(up) => Self::Nanoseconds(10_u64.saturating_pow(up)),
-            None => Self::Part(10_u64.saturating_pow(power.saturating_sub(9))),
+            None => Self::Part(10_u64.checked_pow(power.saturating_sub(9)).unwrap_or(0)),
         }
     }
 
@@ -476,13 +476,10 @@ fn is_kept(kind: u32) -> bool {
     )
 }
 
-/// Whether Wireshark numbers a block of this type like a packet: entries of the systemd journal
-/// and Sysdig events.
+/// Whether Wireshark numbers a block of this type like a packet (as of version 4.4): entries of
+/// the systemd journal, Sysdig events, custom blocks.
 fn is_numbered(kind: u32) -> bool {
-    matches!(
-        kind,
-        9 | 0x204 | 0x208 | 0x210 | 0x216 | 0x221 | 0x222 | 0x223
-    )
+    matches!(kind, 9 | 0x204 | 0x216 | 0x221 | 0xbad | 0x4000_0bad)
 }
 
 /// The value of the first option of this code, without padding; options end with `opt_endofopt`.

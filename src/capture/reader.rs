@@ -210,9 +210,11 @@ impl FileReader {
             summary.truncated = true;
             // The unpackers report a cut file like this: no more is wrong with it than that.
             if failure.kind() != io::ErrorKind::UnexpectedEof {
-                summary.warn(summary.bytes, WarningKind::Read(failure.to_string()));
+                summary.warn(offset, WarningKind::Read(failure.to_string()));
             }
         }
+        let unread = self.buffer.unread().len() as u64;
+        summary.bytes = summary.bytes.saturating_add(unread);
         self.records = Records::Ended;
         self.current = Current::Nothing;
         None
