@@ -200,6 +200,15 @@ impl ConnectionState {
         imposed.or(asked).filter(|&seconds| seconds > 0)
     }
 
+    /// Who was taken for the broker is the client: what was booked one way belongs to the other.
+    pub fn turn_around(&mut self) {
+        std::mem::swap(&mut self.facts.client, &mut self.facts.broker);
+        std::mem::swap(&mut self.packets.to_broker, &mut self.packets.to_client);
+        std::mem::swap(&mut self.publishes.to_broker, &mut self.publishes.to_client);
+        std::mem::swap(&mut self.aliases.to_broker, &mut self.aliases.to_client);
+        std::mem::swap(&mut self.exchanges.to_broker, &mut self.exchanges.to_client);
+    }
+
     /// Exchanges in flight, both ways.
     #[must_use]
     pub fn in_flight(&self) -> usize {

@@ -1,0 +1,107 @@
+//! What a connection's first bytes say it speaks.
+
+/// Bytes of a CONNECT up to the end of its protocol name.
+const LONGEST: usize = 13;
+
+/// The verdict on the first bytes that one side sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guess {
+    /// An MQTT CONNECT of some version.
+    Connect,
+    /// A TLS handshake.
+    Tls,
+    /// An HTTP request or response.
+    Http,
+    /// Could still become a CONNECT.
+    Open,
+    /// Something else.
+    Other,
+}
+
+/// Looks at the first bytes of a stream.
+pub(super) fn guess(bytes: &[u8]) -> Guess {
+    if let [0x16, 0x03, 0..=4, ..] = bytes {
+        return Guess::Tls;
+    }
+    const HTTP: [&[u8]; 9] = [
+        b"GET ", b"POST ", b"HEAD ", b"PUT ", b"OPTIONS ", b"DELETE ", b"CONNECT ", b"PATCH ", b"HTTP/",
+    ];
+    if HTTP.iter().any(|start| bytes.starts_with(start)) {
+        return Guess::Http;
+    }
+    connect(bytes)
+}
+
+/// Follows fixed header and protocol name of a CONNECT as far as the bytes go.
+fn connect(bytes: &[u8]) -> Guess {
+    let Some((&first, rest)) = bytes.split_first() else { return Guess::Open };
+    if first != 0x10 {
+        return Guess::Other;
+    }
+    let length = rest.iter().take(4).position(|byte| byte & 0x80 == 0);
+    let Some(name) = length.and_then(|last| rest.get(last + 1..)) else {
+        return if rest.len() < 4 { Guess::Open } else { Guess::Other };
+    };
+    const NAMES: [&[u8]; 2] = [b"\0\x04MQTT", b"\0\x06MQIsdp"];
+    if NAMES.iter().any(|known| name.starts_with(known)) {
+        Guess::Connect
+    } else if NAMES.iter().any(|known| known.starts_with(name)) {
+        Guess::Open
+    } else {
+        Guess::Other
+    }
+}
+
+/// The first bytes of a stream, collected until they are enough to tell.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FirstBytes {
+    bytes: [u8; LONGEST],
+    length: u8,
+}
+
+impl FirstBytes {
+    /// Adds what came, and looks at all of it.
+    pub(super) fn add(&mut self, bytes: &[u8]) -> Guess {
+        let from = usize::from(self.length);
+        let room = self.bytes.get_mut(from..).unwrap_or_default();
+        let count = room.len().min(bytes.len());
+        for (place, byte) in room.iter_mut().zip(bytes) {
+            *place = *byte;
+        }
+        self.length = self.length.saturating_add(count as u8);
+        guess(self.bytes.get(..usize::from(self.length)).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_bytes_tell_the_protocol() {
+        for (bytes, expected) in [
+            (b"\x10\x10\0\x04MQTT\x04".as_slice(), Guess::Connect),
+            (b"\x10\xff\xff\x01\0\x06MQIsdp", Guess::Connect),
+            (b"\x10", Guess::Open),
+            (b"\x10\x80\x01\0\x04MQ", Guess::Open),
+            (b"\x10\x10\0\x05MQTT", Guess::Other),
+            (b"\x10\x80\x80\x80\x80", Guess::Other),
+            (b"\x30\x05\0\x01abc", Guess::Other),
+            (b"\x16\x03\x01\x02\0", Guess::Tls),
+            (b"GET / HTTP/1.1", Guess::Http),
+            (b"SSH-2.0", Guess::Other),
+        ] {
+            assert_eq!(guess(bytes), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn the_longest_connect_start_fits() {
+        let mut first = FirstBytes::default();
+        let bytes = b"\x10\xff\xff\xff\x7f\0\x06MQIsdp";
+        assert_eq!(bytes.len(), LONGEST);
+        let guesses: Vec<Guess> = bytes.iter().map(|byte| first.add(&[*byte])).collect();
+        assert_eq!(guesses.last(), Some(&Guess::Connect));
+        assert!(guesses[..LONGEST - 1].iter().all(|guess| *guess == Guess::Open));
+    }
+}

@@ -1,0 +1,176 @@
+//! The passive pipeline: frames in, observations out.
+//!
+//! [`Pipeline`] composes the layers below it: frames to segments, segments to streams, streams to
+//! control packets, packets to sessions and exchanges. It knows which connections speak MQTT,
+//! who of the two is the broker, and tells an [`Observer`] what it sees, in the order of the
+//! capture. It keeps what is open and nothing of what is over, so its memory does not follow the
+//! length of the capture.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod detect;
+mod flow;
+mod options;
+mod pipeline;
+mod ports;
+mod totals;
+
+use crate::mqtt::{FixedHeader, Parsed};
+use crate::session::{self, ConnectionState, PacketTimes, PerWay, SessionViolations, Towards};
+use crate::tcp::{Connection, EndReason, Gap};
+use crate::time::{TimeDelta, Timestamp};
+
+pub use options::{Options, PortRule, PortRuleError, Selection, Transport};
+pub use pipeline::Pipeline;
+pub use ports::PortTraffic;
+pub use totals::{ExchangeCounts, PublishCounts, Totals};
+
+/// A control packet, with everything that is known around it.
+#[derive(Clone, Copy, Debug)]
+pub struct PacketEvent<'a> {
+    /// The connection, after it took the packet.
+    pub state: &'a ConnectionState,
+    /// Index of the connection among those open; used again after it is closed.
+    pub slot: usize,
+    /// Which way the packet goes.
+    pub towards: Towards,
+    /// File of the frame that completed it.
+    pub file: u32,
+    /// Number of that frame within its file.
+    pub frame: u64,
+    /// When it was seen.
+    pub times: PacketTimes,
+    /// Its fixed header.
+    pub header: FixedHeader,
+    /// Its contents, as far as they could be parsed.
+    pub parsed: &'a Parsed<'a>,
+    /// The topic of a PUBLISH, with its alias resolved; `None` where the alias is not known.
+    pub topic: Option<&'a [u8]>,
+    /// XXH3-64 of a PUBLISH's whole payload.
+    pub payload_hash: Option<u64>,
+    /// Bytes of the packet that are missing from the capture.
+    pub missing: u32,
+    /// Rules of the conversation that it breaks.
+    pub violations: SessionViolations,
+    /// Where the segments that carried it stand in the stream: first byte and one past the last.
+    pub extent: (u64, u64),
+}
+
+/// A packet whose remaining length is malformed: the rest of its stream cannot be read.
+#[derive(Clone, Copy, Debug)]
+pub struct BadLengthEvent<'a> {
+    /// The connection.
+    pub state: &'a ConnectionState,
+    /// Which way the packet goes.
+    pub towards: Towards,
+    /// File of the frame that showed it.
+    pub file: u32,
+    /// Number of that frame within its file.
+    pub frame: u64,
+    /// When it was seen.
+    pub times: PacketTimes,
+    /// The byte with the packet type.
+    pub first_byte: u8,
+}
+
+/// Bytes missing from a stream of MQTT.
+#[derive(Clone, Copy, Debug)]
+pub struct GapEvent<'a> {
+    /// The connection.
+    pub state: &'a ConnectionState,
+    /// Which way the bytes would have gone.
+    pub towards: Towards,
+    /// How many, where, and why.
+    pub gap: Gap,
+    /// The gap lies within one packet, whose row tells of it.
+    pub within_packet: bool,
+}
+
+/// A connection that is over, or open when the capture ended.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionEvent<'a> {
+    /// TCP's view.
+    pub tcp: &'a Connection,
+    /// How it ended.
+    pub end: EndReason,
+    /// MQTT's view.
+    pub state: &'a ConnectionState,
+    /// What carried it.
+    pub transport: Transport,
+    /// Whether the client is the sender of the forward direction.
+    pub client_is_forward: bool,
+    /// Bytes of complete control packets.
+    pub bytes: PerWay<u64>,
+    /// Packets that could not be parsed.
+    pub malformed: u64,
+    /// Where the tap stands.
+    pub vantage: Vantage,
+    /// The part of the round trip between the tap and the client.
+    pub round_trip_client: Option<TimeDelta>,
+    /// The part of the round trip between the tap and the broker.
+    pub round_trip_broker: Option<TimeDelta>,
+}
+
+/// Where the tap stands on a connection, from the two halves of the round trip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Vantage {
+    /// Beside the client.
+    Client,
+    /// Beside the broker.
+    Broker,
+    /// On the way.
+    Between,
+    /// The capture does not tell.
+    Unknown,
+}
+
+impl Vantage {
+    /// As the tables spell it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Broker => "broker",
+            Self::Between => "between",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// A side whose half of the round trip is at most a tenth of the whole is where the tap
+    /// stands: what is left there is the host's own stack.
+    #[must_use]
+    pub fn from_round_trips(client: Option<TimeDelta>, broker: Option<TimeDelta>) -> Self {
+        let (Some(client), Some(broker)) = (client, broker) else { return Self::Unknown };
+        let (client, broker) = (client.as_nanos(), broker.as_nanos());
+        let tenth = client.saturating_add(broker) / 10;
+        if client <= tenth && broker > tenth {
+            Self::Client
+        } else if broker <= tenth && client > tenth {
+            Self::Broker
+        } else if client <= tenth {
+            Self::Unknown
+        } else {
+            Self::Between
+        }
+    }
+}
+
+/// Takes what the pipeline sees.
+pub trait Observer: session::Observer {
+    /// A control packet.
+    fn packet(&mut self, event: &PacketEvent<'_>);
+    /// A malformed remaining length.
+    fn bad_length(&mut self, event: &BadLengthEvent<'_>);
+    /// Missing bytes.
+    fn gap(&mut self, event: &GapEvent<'_>);
+    /// Bytes between two positions of a stream came again.
+    fn repeated(&mut self, slot: usize, towards: Towards, extent: (u64, u64));
+    /// A connection is over.
+    fn connection(&mut self, event: &ConnectionEvent<'_>);
+    /// Capture time goes on; called now and then, so that what waits for a time can go.
+    fn tick(&mut self, now: Timestamp);
+}

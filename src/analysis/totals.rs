@@ -1,0 +1,93 @@
+//! Counts and delays of the whole capture. Two totals of disjoint connections merge into one.
+
+use std::collections::BTreeMap;
+
+use crate::mqtt::PacketType;
+use crate::session::{DelayKind, ExchangeOutcome, PerWay, Towards};
+use crate::stats::Delays;
+use crate::time::TimeDelta;
+
+/// PUBLISH packets by QoS 0, 1, 2.
+pub type PublishCounts = [u64; 3];
+
+/// Exchanges by how they ended.
+pub type ExchangeCounts = BTreeMap<ExchangeOutcome, u64>;
+
+/// What a pipeline counted.
+#[derive(Debug, Default)]
+pub struct Totals {
+    /// Control packets by type number.
+    pub by_type: [u64; 16],
+    /// Bytes of control packets.
+    pub bytes: u64,
+    /// Packets that could not be parsed.
+    pub malformed: u64,
+    /// PUBLISH packets by way and QoS.
+    pub publishes: PerWay<PublishCounts>,
+    /// Exchanges of QoS 1 and of QoS 2.
+    pub exchanges: [ExchangeCounts; 2],
+    /// Delays by kind and way of the message.
+    pub delays: BTreeMap<(DelayKind, Towards), Delays>,
+    /// TCP handshakes.
+    pub tcp_handshake: Delays,
+    /// Rules broken, by code.
+    pub violations: BTreeMap<&'static str, u64>,
+    /// Connections that speak MQTT, or stand on a named port.
+    pub connections: u64,
+    /// Segments with bytes seen before, on those connections.
+    pub retransmitted_segments: u64,
+    /// Segments first seen after later bytes.
+    pub out_of_order_segments: u64,
+    /// Segments with payload.
+    pub data_segments: u64,
+    /// Gaps, the snap length's left out.
+    pub capture_gaps: u64,
+    /// Bytes missing in them.
+    pub gap_bytes: u64,
+    /// Bytes missing although the receiver acknowledged them.
+    pub missed_bytes: u64,
+    /// Bytes that the snap length cut.
+    pub snapped_bytes: u64,
+    /// Bytes of streams, given and missing.
+    pub stream_bytes: u64,
+    /// Bytes in which no packet could be verified after a gap or a mid-stream start.
+    pub unsynchronised_bytes: u64,
+}
+
+impl Totals {
+    pub(super) fn packet(&mut self, packet_type: PacketType, bytes: u32, malformed: bool) {
+        if let Some(count) = self.by_type.get_mut(usize::from(packet_type.number())) {
+            *count = count.saturating_add(1);
+        }
+        self.bytes = self.bytes.saturating_add(u64::from(bytes));
+        self.malformed = self.malformed.saturating_add(u64::from(malformed));
+    }
+
+    pub(super) fn publish(&mut self, towards: Towards, qos: u8) {
+        if let Some(count) = self.publishes.get_mut(towards).get_mut(usize::from(qos)) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    pub(super) fn exchange(&mut self, qos: u8, outcome: ExchangeOutcome) {
+        if let Some(counts) = usize::from(qos).checked_sub(1).and_then(|i| self.exchanges.get_mut(i)) {
+            let count = counts.entry(outcome).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+
+    pub(super) fn delay(&mut self, kind: DelayKind, towards: Towards, delay: TimeDelta) {
+        self.delays.entry((kind, towards)).or_default().record(delay);
+    }
+
+    pub(super) fn violation(&mut self, code: &'static str) {
+        let count = self.violations.entry(code).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// All control packets.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        self.by_type.iter().sum()
+    }
+}
