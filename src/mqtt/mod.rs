@@ -10,7 +10,7 @@
 //!
 //! - [`parse_fixed_header`] and [`parse`] / [`parse_prefix`]: bytes to [`Packet`].
 //! - [`topic`]: names, filters, matching.
-//! - [`write`]: packets to bytes, valid ones or not.
+//! - [`mod@write`]: packets to bytes, valid ones or not.
 //! - [`level_evidence`]: what one packet says about the level when the CONNECT was not seen.
 //!
 //! Clauses in brackets, `[MQTT-3.3.1-4]`, are the numbered statements of *MQTT Version 3.1.1*

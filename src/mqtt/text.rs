@@ -46,10 +46,14 @@ pub(super) fn scan(bytes: &[u8]) -> Scan {
         unprintable |= has_unprintable(word);
         wildcard |= has_wildcard(word);
     }
-    // The rest, filled up with spaces, which are neither.
-    let word = tail.iter().fold(ONES.wrapping_mul(0x20), |word, &byte| {
-        (word << 8) | u64::from(byte)
-    });
+    let word = match bytes.last_chunk() {
+        // The last eight bytes, some of them looked at twice.
+        Some(last) => u64::from_le_bytes(*last),
+        // A short string, filled up with spaces, which are neither.
+        None => tail.iter().fold(ONES.wrapping_mul(0x20), |word, &byte| {
+            (word << 8) | u64::from(byte)
+        }),
+    };
     unprintable |= has_unprintable(word);
     wildcard |= has_wildcard(word);
     Scan {

@@ -23,6 +23,12 @@ pub struct Parsed<'a> {
 }
 
 impl Parsed<'_> {
+    const EMPTY: Self = Self {
+        packet: Packet::Reserved,
+        violations: Violations::NONE,
+        malformed: None,
+    };
+
     /// Whether the packet can be parsed to its end and breaks no MUST.
     #[must_use]
     pub fn is_valid(&self) -> bool {
@@ -47,9 +53,10 @@ pub enum Prefix<'a> {
 #[must_use]
 #[inline]
 pub fn parse(first_byte: u8, body: &[u8], level: ProtocolLevel) -> Parsed<'_> {
-    match parse_prefix(first_byte, body, length_of(body), level) {
-        Prefix::Parsed(parsed) | Prefix::NeedMore(parsed) => parsed,
-    }
+    let mut parsed = Parsed::EMPTY;
+    // Nothing can be missing of a packet that is as long as its bytes.
+    let _ = fill(&mut parsed, first_byte, body, length_of(body), level);
+    parsed
 }
 
 /// Parses the first bytes of a packet of `remaining_length` bytes.
@@ -65,42 +72,104 @@ pub fn parse_prefix(
     remaining_length: u32,
     level: ProtocolLevel,
 ) -> Prefix<'_> {
-    let reader = Reader::new(body, remaining_length);
+    let mut parsed = Parsed::EMPTY;
+    if fill(&mut parsed, first_byte, body, remaining_length, level) {
+        Prefix::Parsed(parsed)
+    } else {
+        Prefix::NeedMore(parsed)
+    }
+}
+
+/// Parses into `parsed` and says whether that is final. In place, because a [`Packet`] is as
+/// large as a CONNECT and the small packets are the frequent ones.
+#[inline]
+fn fill<'a>(
+    parsed: &mut Parsed<'a>,
+    first_byte: u8,
+    body: &'a [u8],
+    remaining_length: u32,
+    level: ProtocolLevel,
+) -> bool {
     let packet_type = PacketType::from_first_byte(first_byte);
+    if let Some(acknowledgment) = plain_acknowledgment(first_byte, body, remaining_length) {
+        parsed.packet = Packet::Acknowledgment(acknowledgment);
+        return true;
+    }
+    let mut reader = Reader::new(body, remaining_length);
     let mut violations = Violations::NONE;
     check_flags(packet_type, first_byte, level, &mut violations);
-    let (packet, end) = dispatch(packet_type, first_byte, reader, level, &mut violations);
-    let malformed = match end {
-        Ok(()) => None,
-        Err(Stop::Malformed(malformed)) => Some(malformed),
-        Err(Stop::NeedMore) => {
-            return Prefix::NeedMore(Parsed {
-                packet,
-                violations,
-                malformed: None,
-            });
+    let end = match packet_type {
+        PacketType::Publish => {
+            let publish = publish::from_flags(first_byte, &mut violations);
+            parsed.packet = Packet::Publish(publish);
+            let Packet::Publish(publish) = &mut parsed.packet else {
+                return true;
+            };
+            publish::read(publish, &mut reader, level, &mut violations)
         }
+        PacketType::Puback | PacketType::Pubrec | PacketType::Pubrel | PacketType::Pubcomp => {
+            parsed.packet = Packet::Acknowledgment(Acknowledgment {
+                kind: packet_type,
+                packet_id: None,
+                reason_code: None,
+                properties: super::Properties::default(),
+            });
+            let Packet::Acknowledgment(acknowledgment) = &mut parsed.packet else {
+                return true;
+            };
+            read_acknowledgment(acknowledgment, &mut reader, level, &mut violations)
+        }
+        _ => fill_infrequent(
+            &mut parsed.packet,
+            first_byte,
+            &mut reader,
+            level,
+            &mut violations,
+        ),
     };
-    Prefix::Parsed(Parsed {
-        packet,
-        violations,
-        malformed,
+    parsed.violations = violations;
+    match end {
+        Ok(()) => true,
+        Err(Stop::NeedMore) => false,
+        Err(Stop::Malformed(malformed)) => {
+            parsed.malformed = Some(malformed);
+            true
+        }
+    }
+}
+
+/// The form that nearly every acknowledgment has, at every level: a packet identifier and nothing
+/// else, and nothing to object to.
+#[inline]
+fn plain_acknowledgment<'a>(
+    first_byte: u8,
+    body: &'a [u8],
+    remaining_length: u32,
+) -> Option<Acknowledgment<'a>> {
+    let &[high, low] = body else {
+        return None;
+    };
+    let packet_id = u16::from_be_bytes([high, low]);
+    if !matches!(first_byte, 0x40 | 0x50 | 0x62 | 0x70) || remaining_length != 2 || packet_id == 0 {
+        return None;
+    }
+    Some(Acknowledgment {
+        kind: PacketType::from_first_byte(first_byte),
+        packet_id: Some(packet_id),
+        reason_code: None,
+        properties: super::Properties::default(),
     })
 }
 
-fn dispatch<'a>(
-    packet_type: PacketType,
+fn fill_infrequent<'a>(
+    packet: &mut Packet<'a>,
     first_byte: u8,
-    mut reader: Reader<'a>,
+    reader: &mut Reader<'a>,
     level: ProtocolLevel,
     violations: &mut Violations,
-) -> (Packet<'a>, Result<(), Stop>) {
-    let reader = &mut reader;
-    match packet_type {
-        PacketType::Publish => publish::parse(first_byte, reader, level, violations),
-        PacketType::Puback | PacketType::Pubrec | PacketType::Pubrel | PacketType::Pubcomp => {
-            acknowledgment(packet_type, reader, level, violations)
-        }
+) -> Result<(), Stop> {
+    let end;
+    (*packet, end) = match PacketType::from_first_byte(first_byte) {
         PacketType::Connect => connect::parse(first_byte, reader, violations),
         PacketType::Connack => connack(reader, level, violations),
         PacketType::Subscribe => subscribe::subscribe(reader, level, violations),
@@ -111,11 +180,12 @@ fn dispatch<'a>(
         PacketType::Auth => auth(reader, level, violations),
         PacketType::Pingreq => (Packet::Pingreq, no_body(reader, violations)),
         PacketType::Pingresp => (Packet::Pingresp, no_body(reader, violations)),
-        PacketType::Reserved => {
+        _ => {
             violations.insert(Violation::ReservedPacketType);
             (Packet::Reserved, Ok(()))
         }
-    }
+    };
+    end
 }
 
 /// [MQTT-2.2.2-1], [MQTT-2.1.3-1] "Where a flag bit is marked as “Reserved” it is reserved for
@@ -186,23 +256,6 @@ fn check_reason(
         !reason::is_known(packet_type, code, level),
         Violation::UnknownReasonCode,
     );
-}
-
-#[inline]
-fn acknowledgment<'a>(
-    kind: PacketType,
-    reader: &mut Reader<'a>,
-    level: ProtocolLevel,
-    violations: &mut Violations,
-) -> (Packet<'a>, Result<(), Stop>) {
-    let mut acknowledgment = Acknowledgment {
-        kind,
-        packet_id: None,
-        reason_code: None,
-        properties: super::Properties::default(),
-    };
-    let end = read_acknowledgment(&mut acknowledgment, reader, level, violations);
-    (Packet::Acknowledgment(acknowledgment), end)
 }
 
 #[inline]

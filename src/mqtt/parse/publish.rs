@@ -3,19 +3,15 @@
 use super::super::property::{self, PropertyOwner};
 use super::super::reader::{Reader, Stop};
 use super::super::{
-    Field, Packet, PacketType, Properties, Property, PropertyId, ProtocolLevel, Publish, Violation,
+    Field, PacketType, Properties, Property, PropertyId, ProtocolLevel, Publish, Violation,
     Violations, text,
 };
 use super::packet_id;
 
+/// What the flags of the fixed header say.
 #[inline]
-pub(super) fn parse<'a>(
-    first_byte: u8,
-    reader: &mut Reader<'a>,
-    level: ProtocolLevel,
-    violations: &mut Violations,
-) -> (Packet<'a>, Result<(), Stop>) {
-    let mut publish = Publish {
+pub(super) fn from_flags<'a>(first_byte: u8, violations: &mut Violations) -> Publish<'a> {
+    let publish = Publish {
         dup: first_byte & 0x08 != 0,
         qos: first_byte >> 1 & 0x03,
         retain: first_byte & 0x01 != 0,
@@ -25,12 +21,11 @@ pub(super) fn parse<'a>(
     violations.insert_if(publish.qos == 3, Violation::Qos3);
     // [MQTT-3.3.1-2] "The DUP flag MUST be set to 0 for all QoS 0 messages."
     violations.insert_if(publish.dup && publish.qos == 0, Violation::DupWithQos0);
-    let end = read(&mut publish, reader, level, violations);
-    (Packet::Publish(publish), end)
+    publish
 }
 
 #[inline]
-fn read<'a>(
+pub(super) fn read<'a>(
     publish: &mut Publish<'a>,
     reader: &mut Reader<'a>,
     level: ProtocolLevel,
