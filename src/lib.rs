@@ -1,8 +1,10 @@
 //! mqttscope: what MQTT really does on a network.
+pub mod analysis;
 pub mod capture;
 pub mod frame;
 pub mod mqtt;
 pub mod session;
+pub mod stats;
 pub mod tcp;
 pub mod time;
 pub mod wire;

@@ -24,7 +24,15 @@ pub(super) fn guess(bytes: &[u8]) -> Guess {
         return Guess::Tls;
     }
     const HTTP: [&[u8]; 9] = [
-        b"GET ", b"POST ", b"HEAD ", b"PUT ", b"OPTIONS ", b"DELETE ", b"CONNECT ", b"PATCH ", b"HTTP/",
+        b"GET ",
+        b"POST ",
+        b"HEAD ",
+        b"PUT ",
+        b"OPTIONS ",
+        b"DELETE ",
+        b"CONNECT ",
+        b"PATCH ",
+        b"HTTP/",
     ];
     if HTTP.iter().any(|start| bytes.starts_with(start)) {
         return Guess::Http;
@@ -34,13 +42,19 @@ pub(super) fn guess(bytes: &[u8]) -> Guess {
 
 /// Follows fixed header and protocol name of a CONNECT as far as the bytes go.
 fn connect(bytes: &[u8]) -> Guess {
-    let Some((&first, rest)) = bytes.split_first() else { return Guess::Open };
+    let Some((&first, rest)) = bytes.split_first() else {
+        return Guess::Open;
+    };
     if first != 0x10 {
         return Guess::Other;
     }
     let length = rest.iter().take(4).position(|byte| byte & 0x80 == 0);
     let Some(name) = length.and_then(|last| rest.get(last + 1..)) else {
-        return if rest.len() < 4 { Guess::Open } else { Guess::Other };
+        return if rest.len() < 4 {
+            Guess::Open
+        } else {
+            Guess::Other
+        };
     };
     const NAMES: [&[u8]; 2] = [b"\0\x04MQTT", b"\0\x06MQIsdp"];
     if NAMES.iter().any(|known| name.starts_with(known)) {
@@ -69,7 +83,11 @@ impl FirstBytes {
             *place = *byte;
         }
         self.length = self.length.saturating_add(count as u8);
-        guess(self.bytes.get(..usize::from(self.length)).unwrap_or_default())
+        guess(
+            self.bytes
+                .get(..usize::from(self.length))
+                .unwrap_or_default(),
+        )
     }
 }
 
@@ -102,6 +120,10 @@ mod tests {
         assert_eq!(bytes.len(), LONGEST);
         let guesses: Vec<Guess> = bytes.iter().map(|byte| first.add(&[*byte])).collect();
         assert_eq!(guesses.last(), Some(&Guess::Connect));
-        assert!(guesses[..LONGEST - 1].iter().all(|guess| *guess == Guess::Open));
+        assert!(
+            guesses[..LONGEST - 1]
+                .iter()
+                .all(|guess| *guess == Guess::Open)
+        );
     }
 }

@@ -51,18 +51,34 @@ pub(super) struct MqttFlow {
 }
 
 impl MqttFlow {
-    pub(super) fn new(tcp: &Connection, client_is_forward: bool, transport: Transport, named: bool) -> Self {
+    pub(super) fn new(
+        tcp: &Connection,
+        client_is_forward: bool,
+        transport: Transport,
+        named: bool,
+    ) -> Self {
         let [forward, reverse] = tcp.endpoints;
-        let (client, broker) =
-            if client_is_forward { (forward, reverse) } else { (reverse, forward) };
+        let (client, broker) = if client_is_forward {
+            (forward, reverse)
+        } else {
+            (reverse, forward)
+        };
         let midstream = tcp.midstream();
-        let facts =
-            ConnectionFacts { number: tcp.number, tap: tcp.tap, client, broker, midstream };
+        let facts = ConnectionFacts {
+            number: tcp.number,
+            tap: tcp.tap,
+            client,
+            broker,
+            midstream,
+        };
         Self {
             state: ConnectionState::new(facts),
             forward: PacketStream::new(!midstream),
             reverse: PacketStream::new(!midstream),
-            roles: Roles { client_is_forward, known: tcp.initiator_known },
+            roles: Roles {
+                client_is_forward,
+                known: tcp.initiator_known,
+            },
             transport,
             opaque: transport != Transport::Tcp,
             first_bytes: (!midstream || !named).then(FirstBytes::default),
@@ -70,6 +86,21 @@ impl MqttFlow {
             bytes: PerWay::default(),
             malformed: 0,
         }
+    }
+
+    pub(super) const fn stream_mut(&mut self, direction: Direction) -> &mut PacketStream<Mark> {
+        match direction {
+            Direction::Forward => &mut self.forward,
+            Direction::Reverse => &mut self.reverse,
+        }
+    }
+
+    /// The first bytes seen are awaited to be a CONNECT, so a packet begins with them even where
+    /// the handshake was not seen.
+    pub(super) fn synchronise(&mut self) {
+        self.forward = PacketStream::new(true);
+        self.reverse = PacketStream::new(true);
+        self.first_bytes = Some(FirstBytes::default());
     }
 }
 

@@ -144,7 +144,9 @@ impl Vantage {
     /// stands: what is left there is the host's own stack.
     #[must_use]
     pub fn from_round_trips(client: Option<TimeDelta>, broker: Option<TimeDelta>) -> Self {
-        let (Some(client), Some(broker)) = (client, broker) else { return Self::Unknown };
+        let (Some(client), Some(broker)) = (client, broker) else {
+            return Self::Unknown;
+        };
         let (client, broker) = (client.as_nanos(), broker.as_nanos());
         let tenth = client.saturating_add(broker) / 10;
         if client <= tenth && broker > tenth {

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::mqtt::topic;
 use crate::mqtt::stream::StreamLimits;
+use crate::mqtt::topic;
 use crate::session::SessionLimits;
 use crate::tcp::Limits;
 use crate::wire::WireLimits;
@@ -56,7 +56,9 @@ pub enum PortRuleError {
 impl fmt::Display for PortRuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Number(text) => write!(f, "{text:?} is no port: a number from 1 to 65535 is needed"),
+            Self::Number(text) => {
+                write!(f, "{text:?} is no port: a number from 1 to 65535 is needed")
+            }
             Self::Transport(text) => write!(
                 f,
                 "{text:?} is no transport: write PORT, PORT/tls, PORT/ws or PORT/wss"
@@ -101,7 +103,9 @@ impl Selection {
     /// Whether a connection is wanted.
     #[must_use]
     pub fn client(&self, client_id: Option<&[u8]>) -> bool {
-        self.client_id.as_deref().is_none_or(|wanted| client_id == Some(wanted))
+        self.client_id
+            .as_deref()
+            .is_none_or(|wanted| client_id == Some(wanted))
     }
 
     /// Whether a message is wanted.
@@ -139,8 +143,14 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             ports: vec![
-                PortRule { port: 1883, transport: Transport::Tcp },
-                PortRule { port: 8883, transport: Transport::Tls },
+                PortRule {
+                    port: 1883,
+                    transport: Transport::Tcp,
+                },
+                PortRule {
+                    port: 8883,
+                    transport: Transport::Tls,
+                },
             ],
             detect: true,
             selection: Selection::default(),
@@ -159,12 +169,30 @@ mod tests {
 
     #[test]
     fn ports_are_read_with_their_transport() {
-        assert_eq!("1883".parse(), Ok(PortRule { port: 1883, transport: Transport::Tcp }));
-        assert_eq!("443/wss".parse(), Ok(PortRule { port: 443, transport: Transport::SecureWebSocket }));
+        assert_eq!(
+            "1883".parse(),
+            Ok(PortRule {
+                port: 1883,
+                transport: Transport::Tcp
+            })
+        );
+        assert_eq!(
+            "443/wss".parse(),
+            Ok(PortRule {
+                port: 443,
+                transport: Transport::SecureWebSocket
+            })
+        );
         for (text, message) in [
             ("0", "\"0\" is no port: a number from 1 to 65535 is needed"),
-            ("70000/tls", "\"70000\" is no port: a number from 1 to 65535 is needed"),
-            ("1/udp", "\"udp\" is no transport: write PORT, PORT/tls, PORT/ws or PORT/wss"),
+            (
+                "70000/tls",
+                "\"70000\" is no port: a number from 1 to 65535 is needed",
+            ),
+            (
+                "1/udp",
+                "\"udp\" is no transport: write PORT, PORT/tls, PORT/ws or PORT/wss",
+            ),
         ] {
             assert_eq!(text.parse::<PortRule>().unwrap_err().to_string(), message);
         }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-/// TCP traffic that was not taken for MQTT, by the port that looks like the server's.
+/// Traffic that was not taken for MQTT, by the port that looks like the server's.
 #[derive(Clone, Debug, Default)]
 pub struct PortTraffic {
     ports: BTreeMap<u16, (u64, u64)>,
+    datagrams: BTreeMap<u16, (u64, u64)>,
 }
 
 impl PortTraffic {
@@ -16,14 +17,33 @@ impl PortTraffic {
         entry.1 = entry.1.saturating_add(bytes);
     }
 
+    /// Adds a UDP datagram; it counts for the lower of its ports.
+    pub(super) fn add_datagram(&mut self, ports: (u16, u16), bytes: u64) {
+        let entry = self.datagrams.entry(ports.0.min(ports.1)).or_default();
+        entry.0 = entry.0.saturating_add(1);
+        entry.1 = entry.1.saturating_add(bytes);
+    }
+
+    /// UDP port, datagrams and bytes, most bytes first.
+    #[must_use]
+    pub fn busiest_datagrams(&self) -> Vec<(u16, u64, u64)> {
+        sorted(&self.datagrams)
+    }
+
     /// Port, connections and payload bytes, most bytes first.
     #[must_use]
     pub fn busiest(&self) -> Vec<(u16, u64, u64)> {
-        let mut all: Vec<_> =
-            self.ports.iter().map(|(&port, &(connections, bytes))| (port, connections, bytes)).collect();
-        all.sort_by_key(|&(port, connections, bytes)| {
-            (std::cmp::Reverse(bytes), std::cmp::Reverse(connections), port)
-        });
-        all
+        sorted(&self.ports)
     }
+}
+
+fn sorted(counts: &BTreeMap<u16, (u64, u64)>) -> Vec<(u16, u64, u64)> {
+    let mut all: Vec<_> = counts
+        .iter()
+        .map(|(&port, &(count, bytes))| (port, count, bytes))
+        .collect();
+    all.sort_by_key(|&(port, count, bytes)| {
+        (std::cmp::Reverse(bytes), std::cmp::Reverse(count), port)
+    });
+    all
 }

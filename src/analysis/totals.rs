@@ -70,14 +70,20 @@ impl Totals {
     }
 
     pub(super) fn exchange(&mut self, qos: u8, outcome: ExchangeOutcome) {
-        if let Some(counts) = usize::from(qos).checked_sub(1).and_then(|i| self.exchanges.get_mut(i)) {
+        if let Some(counts) = usize::from(qos)
+            .checked_sub(1)
+            .and_then(|i| self.exchanges.get_mut(i))
+        {
             let count = counts.entry(outcome).or_default();
             *count = count.saturating_add(1);
         }
     }
 
     pub(super) fn delay(&mut self, kind: DelayKind, towards: Towards, delay: TimeDelta) {
-        self.delays.entry((kind, towards)).or_default().record(delay);
+        self.delays
+            .entry((kind, towards))
+            .or_default()
+            .record(delay);
     }
 
     pub(super) fn violation(&mut self, code: &'static str) {

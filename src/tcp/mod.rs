@@ -163,6 +163,10 @@ pub struct StreamStatistics {
     pub gaps: u64,
     /// Bytes missing in them.
     pub gap_bytes: u64,
+    /// Bytes missing although the receiver acknowledged them; part of `gap_bytes`.
+    pub missed_bytes: u64,
+    /// Segments that the snap length cut; each is one of `gaps`.
+    pub snapped_segments: u64,
     /// Bytes missing because the snap length cut segments; part of `gap_bytes`.
     pub snapped_bytes: u64,
     /// Segments outside any plausible window, not used.

@@ -733,6 +733,7 @@ impl Delivery<'_, '_> {
             let statistics = &mut half.statistics;
             statistics.gaps = statistics.gaps.saturating_add(1);
             statistics.gap_bytes = statistics.gap_bytes.saturating_add(bytes);
+            statistics.snapped_segments = statistics.snapped_segments.saturating_add(1);
             statistics.snapped_bytes = statistics.snapped_bytes.saturating_add(bytes);
         }
         let gap = Gap {
@@ -855,6 +856,9 @@ impl Delivery<'_, '_> {
             half.consume(u32::try_from(bytes).unwrap_or(u32::MAX));
             half.statistics.gaps = half.statistics.gaps.saturating_add(1);
             half.statistics.gap_bytes = half.statistics.gap_bytes.saturating_add(bytes);
+            if reason == GapReason::MissingFromCapture {
+                half.statistics.missed_bytes = half.statistics.missed_bytes.saturating_add(bytes);
+            }
         }
         let floor = Mark {
             time: Timestamp::from_nanos(i64::MIN),

@@ -1,0 +1,662 @@
+//! From frames to observations.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::frame::Frame;
+use crate::mqtt::stream::{Framed, Input, Output};
+use crate::mqtt::{Packet, Prefix, parse, parse_prefix};
+use crate::session::{
+    self, DelayKind, DroppedState, ExchangeRecord, PacketTimes, Received, SessionRecord, Sessions,
+    SubscriptionRecord, Towards,
+};
+use crate::tcp::{Chunk, Connection, Direction, EndReason, Event, FlowTable, Gap, TableStatistics};
+use crate::time::TimeDelta;
+use crate::wire::{Dissection, Dissector, Skip, WireStatistics};
+
+use super::detect::Guess;
+use super::flow::{Mark, MqttFlow, Slot};
+use super::options::{Options, Selection, Transport};
+use super::ports::PortTraffic;
+use super::totals::Totals;
+use super::{BadLengthEvent, ConnectionEvent, GapEvent, Observer, PacketEvent, Vantage};
+
+/// How often [`Observer::tick`] is called, in frames.
+const TICK_FRAMES: u64 = 256;
+
+/// The whole passive analysis of one or more taps.
+#[derive(Debug)]
+pub struct Pipeline {
+    dissector: Dissector,
+    table: FlowTable,
+    core: Core,
+    frames: u64,
+}
+
+/// Everything above the TCP streams.
+#[derive(Debug)]
+struct Core {
+    options: Options,
+    slots: Vec<Slot>,
+    sessions: Sessions,
+    totals: Totals,
+    other: PortTraffic,
+    /// Bytes of unfinished packets in all streams together.
+    buffered: usize,
+    /// Streams that were told to keep less.
+    limited_streams: u64,
+}
+
+/// Passes records on, counted, and only the wanted ones.
+struct Tee<'t, O> {
+    totals: &'t mut Totals,
+    selection: &'t Selection,
+    /// The connection that is being worked on is wanted.
+    wanted: bool,
+    observer: &'t mut O,
+}
+
+impl<O: Observer> session::Observer for Tee<'_, O> {
+    fn exchange(&mut self, record: &ExchangeRecord<'_>) {
+        if self.wanted && self.selection.topic(Some(record.topic)) {
+            self.totals.exchange(record.qos, record.outcome);
+            self.observer.exchange(record);
+        }
+    }
+
+    fn subscription(&mut self, record: &SubscriptionRecord<'_>) {
+        if self.wanted {
+            self.observer.subscription(record);
+        }
+    }
+
+    fn session(&mut self, record: &SessionRecord<'_>) {
+        if self.selection.client(Some(record.client_id)) {
+            self.observer.session(record);
+        }
+    }
+
+    fn delay(&mut self, kind: DelayKind, towards: Towards, delay: TimeDelta) {
+        if self.wanted {
+            self.totals.delay(kind, towards, delay);
+            self.observer.delay(kind, towards, delay);
+        }
+    }
+}
+
+impl Pipeline {
+    /// A pipeline that has seen nothing yet.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self {
+            dissector: Dissector::new(options.wire),
+            table: FlowTable::new(options.tcp),
+            frames: 0,
+            core: Core {
+                slots: Vec::new(),
+                sessions: Sessions::new(options.session),
+                totals: Totals::default(),
+                other: PortTraffic::default(),
+                buffered: 0,
+                limited_streams: 0,
+                options,
+            },
+        }
+    }
+
+    /// Takes one frame.
+    pub fn push<O: Observer>(&mut self, frame: &Frame<'_>, observer: &mut O) {
+        self.frames = self.frames.saturating_add(1);
+        if self.frames.is_multiple_of(TICK_FRAMES) {
+            observer.tick(frame.time);
+        }
+        let segment = match self.dissector.dissect(frame) {
+            Dissection::Tcp(segment) => segment,
+            Dissection::Skipped(Skip::NotTcp {
+                ports: Some(ports), ..
+            }) => {
+                self.core
+                    .other
+                    .add_datagram(ports, u64::from(frame.wire_length));
+                return;
+            }
+            Dissection::Skipped(_) => return,
+        };
+        let mut delivery = self.table.push(&segment);
+        while let Some(event) = delivery.next() {
+            self.core.take(event, observer);
+        }
+    }
+
+    /// The capture is over: everything that is open is reported.
+    pub fn finish<O: Observer>(&mut self, observer: &mut O) {
+        let mut delivery = self.table.finish();
+        while let Some(event) = delivery.next() {
+            self.core.take(event, observer);
+        }
+        let mut tee = Tee {
+            totals: &mut self.core.totals,
+            selection: &self.core.options.selection,
+            wanted: self.core.options.selection.client_id.is_none(),
+            observer,
+        };
+        self.core.sessions.finish(&mut tee);
+    }
+
+    /// Frames taken.
+    #[must_use]
+    pub const fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub const fn totals(&self) -> &Totals {
+        &self.core.totals
+    }
+
+    /// Counters of the link and network layer.
+    #[must_use]
+    pub fn wire(&self) -> &WireStatistics {
+        self.dissector.statistics()
+    }
+
+    /// Counters of the flow table.
+    #[must_use]
+    pub const fn tcp(&self) -> &TableStatistics {
+        self.table.statistics()
+    }
+
+    /// Traffic that was not taken for MQTT.
+    #[must_use]
+    pub const fn other(&self) -> &PortTraffic {
+        &self.core.other
+    }
+
+    /// What the session layer had to drop.
+    #[must_use]
+    pub const fn dropped(&self) -> &DroppedState {
+        self.core.sessions.dropped()
+    }
+
+    /// Streams of which less was kept to stay within [`Options::stream_bytes`].
+    #[must_use]
+    pub const fn limited_streams(&self) -> u64 {
+        self.core.limited_streams
+    }
+
+    /// Sessions seen.
+    #[must_use]
+    pub const fn sessions(&self) -> u64 {
+        self.core.sessions.count()
+    }
+}
+
+impl Core {
+    fn take<O: Observer>(&mut self, event: Event<'_>, observer: &mut O) {
+        match event {
+            Event::Opened(tcp) => self.open(tcp),
+            Event::Data(tcp, chunk) => self.data(tcp, &chunk, observer),
+            Event::Gap(tcp, gap) => self.gap(tcp, gap, observer),
+            Event::Repeated(tcp, direction, offset, bytes) => {
+                if let Some(Slot::Mqtt(flow)) = self.slots.get(tcp.slot()) {
+                    let extent = (offset, offset.saturating_add(u64::from(bytes)));
+                    observer.repeated(tcp.slot(), flow.roles.towards(direction), extent);
+                }
+            }
+            Event::Closed(tcp, end) => self.close(tcp, end, observer),
+        }
+    }
+
+    fn open(&mut self, tcp: &Connection) {
+        let index = tcp.slot();
+        if self.slots.len() <= index {
+            self.slots
+                .resize_with(index.saturating_add(1), Slot::default);
+        }
+        let rule = |endpoint: usize| {
+            let port = tcp.endpoints.get(endpoint)?.port;
+            self.options
+                .ports
+                .iter()
+                .find(|rule| rule.port == port)
+                .map(|rule| rule.transport)
+        };
+        let (forward, reverse) = (rule(0), rule(1));
+        let slot = match (forward, reverse) {
+            (_, Some(transport)) => Slot::Mqtt(Box::new(MqttFlow::new(tcp, true, transport, true))),
+            // The sender of the first frame stands on a named port: the broker, unless it is
+            // the one who opened the connection.
+            (Some(transport), None) => Slot::Mqtt(Box::new(MqttFlow::new(
+                tcp,
+                tcp.initiator_known,
+                transport,
+                true,
+            ))),
+            (None, None) if self.options.detect => Slot::Unknown,
+            (None, None) => Slot::Ignored,
+        };
+        if let Some(place) = self.slots.get_mut(index) {
+            *place = slot;
+        }
+    }
+
+    fn data<O: Observer>(&mut self, tcp: &Connection, chunk: &Chunk<'_>, observer: &mut O) {
+        let Some(slot) = self.slots.get_mut(tcp.slot()) else {
+            return;
+        };
+        if matches!(slot, Slot::Unknown) {
+            *slot = detect(tcp, chunk);
+        }
+        let Slot::Mqtt(flow) = slot else { return };
+        if flow.first_bytes.is_some() && !confirm(flow, chunk) {
+            *slot = Slot::Ignored;
+            return;
+        }
+        if flow.opaque {
+            return;
+        }
+        let wanted = self.options.selection.client_id.is_none()
+            || self.options.selection.client(flow.state.client_id());
+        let mut tee = Tee {
+            totals: &mut self.totals,
+            selection: &self.options.selection,
+            wanted,
+            observer,
+        };
+        let mark = Mark {
+            first_seen: chunk.first_seen,
+            whole: chunk.whole,
+            file: chunk.file,
+            frame: chunk.frame,
+            start: chunk.offset,
+            end: chunk.offset.saturating_add(chunk.bytes.len() as u64),
+        };
+        let input = Input {
+            bytes: chunk.bytes,
+            mark,
+            segment_start: chunk.segment_start,
+            segment_end: chunk.segment_end,
+        };
+        let kept = frame_packets(
+            flow,
+            tcp.slot(),
+            chunk.direction,
+            input,
+            &self.options,
+            &mut self.sessions,
+            &mut tee,
+        );
+        self.buffered = self.buffered.saturating_add_signed(kept);
+        if self.buffered > self.options.stream_bytes && kept > 0 {
+            self.limited_streams = self.limited_streams.saturating_add(1);
+            flow.stream_mut(chunk.direction).stop_buffering();
+        }
+    }
+
+    fn gap<O: Observer>(&mut self, tcp: &Connection, gap: Gap, observer: &mut O) {
+        let Some(Slot::Mqtt(flow)) = self.slots.get_mut(tcp.slot()) else {
+            return;
+        };
+        if flow.opaque {
+            return;
+        }
+        let mark = Mark {
+            first_seen: gap.time,
+            whole: gap.time,
+            file: gap.file,
+            frame: gap.frame,
+            start: gap.offset,
+            end: gap.offset.saturating_add(gap.bytes),
+        };
+        let wanted = self.options.selection.client_id.is_none()
+            || self.options.selection.client(flow.state.client_id());
+        let mut tee = Tee {
+            totals: &mut self.totals,
+            selection: &self.options.selection,
+            wanted,
+            observer,
+        };
+        let MqttFlow {
+            state,
+            forward,
+            reverse,
+            roles,
+            malformed,
+            bytes,
+            ..
+        } = &mut **flow;
+        let stream = match gap.direction {
+            Direction::Forward => forward,
+            Direction::Reverse => reverse,
+        };
+        let before = stream.buffered();
+        let towards = roles.towards(gap.direction);
+        if let Some(Output::Packet(framed)) = stream.gap(gap.bytes, mark) {
+            let mut books = Books {
+                slot: tcp.slot(),
+                malformed,
+                bytes,
+            };
+            packet(
+                state,
+                &framed,
+                towards,
+                &mut books,
+                &mut self.sessions,
+                &mut tee,
+            );
+        }
+        let within_packet = stream.unfinished().is_some() || stream.at_boundary();
+        if !within_packet {
+            state.lost_packets(towards);
+        }
+        let after = stream.buffered();
+        self.buffered = self.buffered.saturating_add(after).saturating_sub(before);
+        if wanted {
+            observer.gap(&GapEvent {
+                state,
+                towards,
+                gap,
+                within_packet,
+            });
+        }
+    }
+
+    fn close<O: Observer>(&mut self, tcp: &Connection, end: EndReason, observer: &mut O) {
+        let Some(slot) = self.slots.get_mut(tcp.slot()).map(std::mem::take) else {
+            return;
+        };
+        let Slot::Mqtt(mut flow) = slot else {
+            self.count_other(tcp);
+            return;
+        };
+        self.buffered = self.buffered.saturating_sub(
+            flow.forward
+                .buffered()
+                .saturating_add(flow.reverse.buffered()),
+        );
+        if !flow.named && flow.first_bytes.is_some() {
+            // It ended before its first bytes could tell.
+            self.count_other(tcp);
+            return;
+        }
+        let wanted = self.options.selection.client(flow.state.client_id())
+            || self.options.selection.client_id.is_none();
+        let mut tee = Tee {
+            totals: &mut self.totals,
+            selection: &self.options.selection,
+            wanted,
+            observer,
+        };
+        let ended = !matches!(end, EndReason::CaptureEnded | EndReason::Evicted);
+        self.sessions.close(&mut flow.state, ended, &mut tee);
+        if !wanted {
+            return;
+        }
+        self.count(tcp, &flow);
+        let (client, broker) = if flow.roles.client_is_forward {
+            (tcp.round_trip_before, tcp.round_trip_beyond)
+        } else {
+            (tcp.round_trip_beyond, tcp.round_trip_before)
+        };
+        observer.connection(&ConnectionEvent {
+            tcp,
+            end,
+            state: &flow.state,
+            transport: flow.transport,
+            client_is_forward: flow.roles.client_is_forward,
+            bytes: flow.bytes,
+            malformed: flow.malformed,
+            vantage: Vantage::from_round_trips(client, broker),
+            round_trip_client: client,
+            round_trip_broker: broker,
+        });
+    }
+
+    /// Traffic that is not MQTT counts for the port that looks like the server's.
+    fn count_other(&mut self, tcp: &Connection) {
+        let [forward, reverse] = tcp.endpoints;
+        let server = if tcp.initiator_known {
+            reverse.port
+        } else {
+            forward.port.min(reverse.port)
+        };
+        let bytes = |direction| tcp.statistics(direction).bytes;
+        self.other.add(
+            server,
+            bytes(Direction::Forward).saturating_add(bytes(Direction::Reverse)),
+        );
+    }
+
+    fn count(&mut self, tcp: &Connection, flow: &MqttFlow) {
+        let totals = &mut self.totals;
+        totals.connections = totals.connections.saturating_add(1);
+        if let Some(time) = tcp.handshake_time {
+            totals.tcp_handshake.record(time);
+        }
+        for direction in [Direction::Forward, Direction::Reverse] {
+            let s = tcp.statistics(direction);
+            let add = |sum: &mut u64, value: u64| *sum = sum.saturating_add(value);
+            add(&mut totals.retransmitted_segments, s.retransmitted_segments);
+            add(&mut totals.out_of_order_segments, s.out_of_order_segments);
+            add(&mut totals.data_segments, s.segments);
+            add(
+                &mut totals.capture_gaps,
+                s.gaps.saturating_sub(s.snapped_segments),
+            );
+            add(
+                &mut totals.gap_bytes,
+                s.gap_bytes.saturating_sub(s.snapped_bytes),
+            );
+            add(&mut totals.missed_bytes, s.missed_bytes);
+            add(&mut totals.snapped_bytes, s.snapped_bytes);
+            add(
+                &mut totals.stream_bytes,
+                s.bytes.saturating_add(s.gap_bytes),
+            );
+        }
+        let skipped = flow
+            .forward
+            .skipped()
+            .saturating_add(flow.reverse.skipped());
+        totals.unsynchronised_bytes = totals.unsynchronised_bytes.saturating_add(skipped);
+    }
+}
+
+/// Decides on a connection of no named port, by the first bytes seen of it.
+fn detect(tcp: &Connection, chunk: &Chunk<'_>) -> Slot {
+    // The client speaks first in MQTT.
+    if tcp.initiator_known && chunk.direction == Direction::Reverse {
+        return Slot::Ignored;
+    }
+    let client_is_forward = chunk.direction == Direction::Forward;
+    let mut flow = MqttFlow::new(tcp, client_is_forward, Transport::Tcp, false);
+    flow.synchronise();
+    Slot::Mqtt(Box::new(flow))
+}
+
+/// Looks at the client's first bytes; `false` where the connection is none of ours.
+fn confirm(flow: &mut MqttFlow, chunk: &Chunk<'_>) -> bool {
+    if flow.roles.towards(chunk.direction) == Towards::Client {
+        return flow.named;
+    }
+    let Some(first) = &mut flow.first_bytes else {
+        return true;
+    };
+    match first.add(chunk.bytes) {
+        Guess::Open => {}
+        Guess::Connect => flow.first_bytes = None,
+        Guess::Tls | Guess::Http | Guess::Other if !flow.named => return false,
+        guess => {
+            flow.first_bytes = None;
+            match guess {
+                Guess::Tls if flow.transport == Transport::Tcp => {
+                    flow.transport = Transport::Tls;
+                    flow.opaque = true;
+                }
+                Guess::Http if flow.transport == Transport::Tcp => flow.opaque = true,
+                _ => {}
+            }
+        }
+    }
+    true
+}
+
+/// What a packet is booked on besides the session.
+struct Books<'b> {
+    slot: usize,
+    malformed: &'b mut u64,
+    bytes: &'b mut session::PerWay<u64>,
+}
+
+/// Frames all packets of a chunk; tells by how much the bytes kept have grown.
+fn frame_packets<O: Observer>(
+    flow: &mut MqttFlow,
+    slot: usize,
+    direction: Direction,
+    mut input: Input<'_, Mark>,
+    options: &Options,
+    sessions: &mut Sessions,
+    tee: &mut Tee<'_, O>,
+) -> isize {
+    let MqttFlow {
+        state,
+        forward,
+        reverse,
+        roles,
+        malformed,
+        bytes,
+        ..
+    } = flow;
+    let stream = match direction {
+        Direction::Forward => forward,
+        Direction::Reverse => reverse,
+    };
+    let before = stream.buffered();
+    while let Some(output) = stream.next(&mut input, state.level, &options.stream) {
+        let mut towards = roles.towards(direction);
+        match output {
+            Output::Packet(framed) => {
+                if !roles.known && roles.settle(framed.header.packet_type(), towards) {
+                    state.turn_around();
+                    std::mem::swap(&mut bytes.to_broker, &mut bytes.to_client);
+                    towards = towards.opposite();
+                }
+                let mut books = Books {
+                    slot,
+                    malformed,
+                    bytes,
+                };
+                packet(state, &framed, towards, &mut books, sessions, tee);
+            }
+            Output::BadLength {
+                first_byte,
+                first,
+                last,
+            } => {
+                *malformed = malformed.saturating_add(1);
+                let packet_type = crate::mqtt::PacketType::from_first_byte(first_byte);
+                if tee.wanted {
+                    tee.totals.packet(packet_type, 0, true);
+                    tee.observer.bad_length(&BadLengthEvent {
+                        state,
+                        towards,
+                        file: last.file,
+                        frame: last.frame,
+                        times: PacketTimes {
+                            first: first.first_seen,
+                            last: last.whole,
+                        },
+                        first_byte,
+                    });
+                }
+            }
+        }
+    }
+    let after = stream.buffered();
+    isize::try_from(after)
+        .unwrap_or(isize::MAX)
+        .saturating_sub(isize::try_from(before).unwrap_or(0))
+}
+
+/// Parses one packet, lets the session layer take it, and tells of it.
+fn packet<O: Observer>(
+    state: &mut session::ConnectionState,
+    framed: &Framed<'_, Mark>,
+    towards: Towards,
+    books: &mut Books<'_>,
+    sessions: &mut Sessions,
+    tee: &mut Tee<'_, O>,
+) {
+    let header = framed.header;
+    state.infer_level(header.first_byte, framed.body, header.remaining_length);
+    let whole = framed.body.len() == header.remaining_length as usize;
+    let mut parsed = if whole {
+        parse(header.first_byte, framed.body, state.level)
+    } else {
+        match parse_prefix(
+            header.first_byte,
+            framed.body,
+            header.remaining_length,
+            state.level,
+        ) {
+            Prefix::Parsed(parsed) | Prefix::NeedMore(parsed) => parsed,
+        }
+    };
+    parsed.violations = parsed.violations.union(header.violations());
+    let payload_hash = match &parsed.packet {
+        Packet::Publish(publish) if whole => Some(xxh3_64(publish.payload)),
+        _ => framed.payload_hash,
+    };
+    let times = PacketTimes {
+        first: framed.first.first_seen,
+        last: framed.last.whole,
+    };
+    let received = Received {
+        towards,
+        times,
+        header,
+        parsed: &parsed,
+        payload_hash,
+    };
+    let violations = sessions.packet(state, &received, tee);
+    let length = header.packet_length();
+    *books.bytes.get_mut(towards) = books.bytes.get(towards).saturating_add(u64::from(length));
+    let is_malformed = parsed.malformed.is_some();
+    *books.malformed = books.malformed.saturating_add(u64::from(is_malformed));
+    // A CONNECT may just have told whose connection it is.
+    tee.wanted = tee.selection.client_id.is_none() || tee.selection.client(state.client_id());
+    let topic = match &parsed.packet {
+        Packet::Publish(publish) => state.topic(towards, publish),
+        _ => None,
+    };
+    if !tee.wanted || (tee.selection.topic.is_some() && !tee.selection.topic(topic)) {
+        return;
+    }
+    tee.totals
+        .packet(header.packet_type(), length, is_malformed);
+    if let Packet::Publish(publish) = &parsed.packet {
+        tee.totals.publish(towards, publish.qos);
+    }
+    for violation in parsed.violations.iter() {
+        tee.totals.violation(violation.code());
+    }
+    for violation in violations.iter() {
+        tee.totals.violation(violation.code());
+    }
+    tee.observer.packet(&PacketEvent {
+        state,
+        slot: books.slot,
+        towards,
+        file: framed.last.file,
+        frame: framed.last.frame,
+        times,
+        header,
+        parsed: &parsed,
+        topic,
+        payload_hash,
+        missing: framed.missing,
+        violations,
+        extent: (framed.first.start, framed.last.end),
+    });
+}
