@@ -1,5 +1,7 @@
 //! A captured frame, as the capture layer hands it on.
 
+use std::fmt;
+
 use crate::time::Timestamp;
 
 /// The link-layer type of a frame, as numbered by the tcpdump group's registry
@@ -28,6 +30,23 @@ impl LinkType {
     pub const IPV6: Self = Self(229);
     /// Linux cooked capture v2.
     pub const LINUX_SLL2: Self = Self(276);
+}
+
+impl fmt::Display for LinkType {
+    /// Its name, or its number where it is not one of those decoded here.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match *self {
+            Self::NULL => "NULL",
+            Self::ETHERNET => "EN10MB",
+            Self::RAW_BSD | Self::RAW_OPENBSD | Self::RAW => "RAW",
+            Self::LOOP => "LOOP",
+            Self::LINUX_SLL => "LINUX_SLL",
+            Self::IPV4 => "IPV4",
+            Self::IPV6 => "IPV6",
+            Self::LINUX_SLL2 => "LINUX_SLL2",
+            Self(number) => return number.fmt(f),
+        })
+    }
 }
 
 /// One captured frame. The bytes are borrowed from the reader's buffer.

@@ -1,8 +1,10 @@
 //! mqttscope: what MQTT really does on a network.
 pub mod analysis;
 pub mod capture;
+pub mod cli;
 pub mod frame;
 pub mod mqtt;
+pub mod results;
 pub mod session;
 pub mod stats;
 pub mod tcp;

@@ -1,4 +1,5 @@
 //! The `mqttscope` binary: parse the arguments, run, exit with the code.
+
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    mqttscope::cli::run()
 }

@@ -17,6 +17,9 @@ mod flow;
 mod options;
 mod pipeline;
 mod ports;
+pub mod rows;
+mod summary;
+mod tables;
 mod totals;
 
 use crate::mqtt::{FixedHeader, Parsed};
@@ -27,6 +30,8 @@ use crate::time::{TimeDelta, Timestamp};
 pub use options::{Options, PortRule, PortRuleError, Selection, Transport};
 pub use pipeline::Pipeline;
 pub use ports::PortTraffic;
+pub use summary::summary;
+pub use tables::{TableFiles, Tables};
 pub use totals::{ExchangeCounts, PublishCounts, Totals};
 
 /// A control packet, with everything that is known around it.
@@ -175,4 +180,33 @@ pub trait Observer: session::Observer {
     fn connection(&mut self, event: &ConnectionEvent<'_>);
     /// Capture time goes on; called now and then, so that what waits for a time can go.
     fn tick(&mut self, now: Timestamp);
+}
+
+impl<O: Observer> Observer for Option<O> {
+    fn packet(&mut self, event: &PacketEvent<'_>) {
+        self.iter_mut().for_each(|observer| observer.packet(event));
+    }
+
+    fn bad_length(&mut self, event: &BadLengthEvent<'_>) {
+        self.iter_mut()
+            .for_each(|observer| observer.bad_length(event));
+    }
+
+    fn gap(&mut self, event: &GapEvent<'_>) {
+        self.iter_mut().for_each(|observer| observer.gap(event));
+    }
+
+    fn repeated(&mut self, slot: usize, towards: Towards, extent: (u64, u64)) {
+        self.iter_mut()
+            .for_each(|observer| observer.repeated(slot, towards, extent));
+    }
+
+    fn connection(&mut self, event: &ConnectionEvent<'_>) {
+        self.iter_mut()
+            .for_each(|observer| observer.connection(event));
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.iter_mut().for_each(|observer| observer.tick(now));
+    }
 }

@@ -139,3 +139,25 @@ pub trait Observer {
     /// A delay was measured; `towards` is the way of the message or of the request.
     fn delay(&mut self, kind: DelayKind, towards: Towards, delay: TimeDelta);
 }
+
+impl<O: Observer> Observer for Option<O> {
+    fn exchange(&mut self, record: &ExchangeRecord<'_>) {
+        self.iter_mut()
+            .for_each(|observer| observer.exchange(record));
+    }
+
+    fn subscription(&mut self, record: &SubscriptionRecord<'_>) {
+        self.iter_mut()
+            .for_each(|observer| observer.subscription(record));
+    }
+
+    fn session(&mut self, record: &SessionRecord<'_>) {
+        self.iter_mut()
+            .for_each(|observer| observer.session(record));
+    }
+
+    fn delay(&mut self, kind: DelayKind, towards: Towards, delay: TimeDelta) {
+        self.iter_mut()
+            .for_each(|observer| observer.delay(kind, towards, delay));
+    }
+}

@@ -1,0 +1,139 @@
+//! `mqttscope analyze`
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::time::Instant;
+
+use crate::analysis::{self, TableFiles, Tables};
+use crate::capture::{Capture, FileSummary};
+use crate::results::{CaptureSummary, Summary, TapSummary, Throughput, escape, render_summary};
+use crate::time::Timestamp;
+
+use super::args::AnalyzeArgs;
+use super::error::Failure;
+use super::input::{Input, no_mqtt};
+use super::output::OutputDirectory;
+use super::terminal::colors;
+
+pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
+    let began = Instant::now();
+    let mut input = Input::open(&arguments.capture)?;
+    let mut output = arguments
+        .output
+        .as_deref()
+        .map(|path| OutputDirectory::open(path, arguments.force))
+        .transpose()?;
+    let mut tables = match &mut output {
+        Some(output) => Some(open_tables(output, &input, !arguments.no_messages)?),
+        None => None,
+    };
+    let pipeline = input.run(&mut tables, |tables| {
+        !tables.as_ref().is_some_and(Tables::failed)
+    });
+    if let (Some(tables), Some(output)) = (tables, &output) {
+        let path = output.path().to_owned();
+        tables
+            .finish()
+            .map_err(|source| Failure::Write { path, source })?;
+    }
+    let mut summary = analysis::summary(&pipeline, env!("CARGO_PKG_VERSION"));
+    describe(&mut summary, &input.capture);
+    let bytes = summary.captures.iter().map(|capture| capture.bytes).sum();
+    summary.throughput = Some(Throughput::new(
+        began.elapsed().as_secs_f64(),
+        summary.frames,
+        bytes,
+    ));
+    let json =
+        serde_json::to_string_pretty(&summary).map_err(|e| Failure::stdout(e.into()))? + "\n";
+    if let Some(mut output) = output {
+        let path = output.path().join("summary.json");
+        let mut file = output.create("summary.json")?;
+        file.write_all(json.as_bytes())
+            .map_err(|source| Failure::Write { path, source })?;
+        output.commit()?;
+    }
+    if summary.mqtt.packets == 0 && summary.connections == 0 && !arguments.allow_empty {
+        input.check()?;
+        return Err(Failure::NoMqtt(no_mqtt(&input, &pipeline)));
+    }
+    let text = if arguments.json {
+        json
+    } else {
+        render_summary(&summary, colors(arguments.color))
+    };
+    io::stdout()
+        .lock()
+        .write_all(text.as_bytes())
+        .map_err(Failure::stdout)?;
+    input.check()
+}
+
+fn open_tables(
+    output: &mut OutputDirectory,
+    input: &Input,
+    messages: bool,
+) -> Result<Tables<File>, Failure> {
+    let files = TableFiles {
+        connections: output.create("connections.csv")?,
+        sessions: output.create("sessions.csv")?,
+        messages: messages
+            .then(|| output.create("messages.csv"))
+            .transpose()?,
+        exchanges: output.create("exchanges.csv")?,
+        subscriptions: output.create("subscriptions.csv")?,
+    };
+    let path = output.path().to_owned();
+    Tables::new(files, input.settings.formulas, input.paths())
+        .map_err(|source| Failure::Write { path, source })
+}
+
+/// Adds what the captures say of themselves.
+fn describe(summary: &mut Summary, capture: &Capture) {
+    let name = |file: &FileSummary| escape(file.path.as_os_str().as_encoded_bytes()).into_owned();
+    summary.captures = capture
+        .files()
+        .iter()
+        .map(|file| CaptureSummary {
+            path: name(file),
+            format: match file.compression {
+                Some(compression) => format!("{} ({compression})", file.container),
+                None => file.container.to_string(),
+            },
+            link_types: file.link_types.iter().map(ToString::to_string).collect(),
+            frames: file.frames,
+            bytes: file.bytes,
+            first_ns: file.first.map(Timestamp::as_nanos),
+            last_ns: file.last.map(Timestamp::as_nanos),
+            truncated: file.truncated,
+            warnings: file.warnings.iter().map(ToString::to_string).collect(),
+        })
+        .collect();
+    summary.taps = (0_u16..)
+        .zip(capture.taps())
+        .map(|(tap, description)| TapSummary {
+            tap,
+            paths: description
+                .files
+                .iter()
+                .filter_map(|&file| capture.files().get(file as usize).map(name))
+                .collect(),
+            interface: description
+                .name
+                .as_ref()
+                .map(|name| escape(name.as_bytes()).into_owned()),
+            link_type: description.link_type.to_string(),
+        })
+        .collect();
+    let drops = |file: &FileSummary| match (file.dropped_by_interface, file.dropped_by_system) {
+        (None, None) => None,
+        (interface, system) => Some(interface.unwrap_or(0).saturating_add(system.unwrap_or(0))),
+    };
+    summary.capture_drops = capture
+        .files()
+        .iter()
+        .filter_map(drops)
+        .fold(None, |sum: Option<u64>, drops| {
+            Some(sum.unwrap_or(0).saturating_add(drops))
+        });
+}

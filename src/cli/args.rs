@@ -1,0 +1,193 @@
+//! The arguments as they are typed. `settings` makes of them what the commands work with.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 could not do it; 2 wrong usage; \
+     3 done, but a threshold is broken.";
+
+/// What MQTT really does on a network: every packet, handshake and delay, from captures.
+#[derive(Debug, Parser)]
+#[command(name = "mqttscope", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Print one row per MQTT control packet, in capture order
+    Decode(DecodeArgs),
+    /// Analyse captures: connections, sessions, handshakes and their delays
+    Analyze(AnalyzeArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (roff)
+    Man,
+}
+
+/// What decode and analyze have in common.
+#[derive(Debug, Args)]
+pub(super) struct CaptureArgs {
+    /// Captures: pcap or pcapng, plain, gzip or zstd; a directory of them; - for standard input.
+    /// Several are read as one timeline
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+
+    /// Ports on which MQTT is spoken: PORT, PORT/tls, PORT/ws or PORT/wss
+    #[arg(
+        short,
+        long = "port",
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "1883,8883/tls"
+    )]
+    pub(super) ports: Vec<String>,
+
+    /// Only frames that match this filter, in tcpdump's syntax
+    #[arg(short, long, value_name = "BPF")]
+    pub(super) filter: Option<String>,
+
+    /// Only connections of this client identifier
+    #[arg(long, value_name = "ID")]
+    pub(super) client: Option<String>,
+
+    /// Only messages whose topic matches this filter
+    #[arg(long, value_name = "FILTER")]
+    pub(super) topic: Option<String>,
+
+    /// Only frames from this time on: RFC 3339 (2026-01-31T08:00:00Z) or seconds since 1970
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
+
+    /// Only frames before this time
+    #[arg(long, value_name = "TIME")]
+    pub(super) until: Option<String>,
+
+    /// Take only the named ports for MQTT, not every connection that begins with a CONNECT
+    #[arg(long)]
+    pub(super) no_detect: bool,
+
+    /// Use at most this many threads (one is used in this version)
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) threads: u16,
+
+    /// Fail (exit 1) if an input is damaged, although the rest of it could be read
+    #[arg(long)]
+    pub(super) strict: bool,
+
+    /// Write text that a spreadsheet could take for a formula without the ' in front
+    #[arg(long)]
+    pub(super) raw_csv: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DecodeArgs {
+    #[command(flatten)]
+    pub(super) capture: CaptureArgs,
+
+    /// How to print the packets
+    #[arg(long, value_enum, default_value = "text")]
+    pub(super) format: DecodeFormat,
+
+    /// How to show payloads (text and jsonl)
+    #[arg(long, value_enum, default_value = "none")]
+    pub(super) payload: PayloadFormat,
+
+    /// Write the frames that carried the packets to this pcapng file
+    #[arg(short, long, value_name = "OUT.pcapng")]
+    pub(super) write: Option<PathBuf>,
+
+    /// Show user names (passwords are never shown)
+    #[arg(long)]
+    pub(super) show_credentials: bool,
+
+    /// When to use colours
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(super) color: ColorChoice,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AnalyzeArgs {
+    #[command(flatten)]
+    pub(super) capture: CaptureArgs,
+
+    /// Write the tables and summary.json to this directory
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) output: Option<PathBuf>,
+
+    /// Which parts to write to the directory
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
+    pub(super) only: Vec<Part>,
+
+    /// Leave messages.csv out
+    #[arg(long)]
+    pub(super) no_messages: bool,
+
+    /// Write to the directory although it holds files of other origin
+    #[arg(long)]
+    pub(super) force: bool,
+
+    /// Print summary.json instead of the text
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// Succeed although the captures hold no MQTT
+    #[arg(long)]
+    pub(super) allow_empty: bool,
+
+    /// When to use colours
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(super) color: ColorChoice,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum DecodeFormat {
+    /// Lines for people
+    Text,
+    /// Comma-separated values with a header
+    Csv,
+    /// One JSON object per line, with every field
+    Jsonl,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PayloadFormat {
+    /// Leave them out
+    None,
+    /// As text, with everything unprintable escaped
+    Text,
+    /// In base64
+    Base64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Part {
+    /// The CSV tables
+    Tables,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,125 @@
+//! Why a command could not do its work: each in a sentence that says what, where, and what to do.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::analysis::PortRuleError;
+use crate::capture::{CaptureError, FilterError};
+
+#[derive(Debug)]
+pub(super) enum Failure {
+    Capture(CaptureError),
+    Filter(FilterError),
+    Port(PortRuleError),
+    Time { option: &'static str, text: String },
+    TimesSwapped,
+    TopicFilter(String),
+    Stdout(io::Error),
+    Write { path: PathBuf, source: io::Error },
+    OutputInUse { path: PathBuf, example: PathBuf },
+    OutputNotADirectory(PathBuf),
+    OutputIsInput(PathBuf),
+    NoMqtt(String),
+    Damaged(usize),
+}
+
+impl Failure {
+    pub(super) const fn stdout(error: io::Error) -> Self {
+        Self::Stdout(error)
+    }
+
+    pub(super) fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    pub(super) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Port(_)
+            | Self::Filter(_)
+            | Self::Time { .. }
+            | Self::TimesSwapped
+            | Self::TopicFilter(_) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Capture(error) => error.fmt(f),
+            Self::Filter(error) => error.fmt(f),
+            Self::Port(error) => write!(f, "--port: {error}"),
+            Self::Time { option, text } => write!(
+                f,
+                "{option} {text:?} is no time: write it like 2026-01-31T08:00:00Z or as seconds since 1970"
+            ),
+            Self::TimesSwapped => f.write_str("--since is not before --until, so no frame is left"),
+            Self::TopicFilter(text) => write!(
+                f,
+                "--topic {text:?} is no topic filter: + must fill a level, # only the last one"
+            ),
+            Self::Stdout(error) => write!(f, "cannot write to standard output: {error}"),
+            Self::Write { path, source } => {
+                write!(f, "cannot write {}: {source}", path.display())?;
+                match source.kind() {
+                    io::ErrorKind::PermissionDenied => {
+                        f.write_str("; choose a place where you may write")
+                    }
+                    io::ErrorKind::StorageFull => {
+                        f.write_str("; free space or choose another place")
+                    }
+                    io::ErrorKind::NotFound => f.write_str("; does the folder above it exist?"),
+                    _ => Ok(()),
+                }
+            }
+            Self::OutputInUse { path, example } => write!(
+                f,
+                "{} already holds something that mqttscope did not write ({}); \
+                 name another directory, or add --force to write there all the same",
+                path.display(),
+                example.display()
+            ),
+            Self::OutputNotADirectory(path) => {
+                write!(f, "{} is a file; name a directory with -o", path.display())
+            }
+            Self::OutputIsInput(path) => {
+                write!(
+                    f,
+                    "{} is also an input; write to another file",
+                    path.display()
+                )
+            }
+            Self::NoMqtt(detail) => f.write_str(detail),
+            Self::Damaged(count) => write!(
+                f,
+                "{count} {} damaged (see the warnings above), and --strict was given",
+                if *count == 1 {
+                    "input is"
+                } else {
+                    "inputs are"
+                }
+            ),
+        }
+    }
+}
+
+impl From<CaptureError> for Failure {
+    fn from(error: CaptureError) -> Self {
+        Self::Capture(error)
+    }
+}
+
+impl From<FilterError> for Failure {
+    fn from(error: FilterError) -> Self {
+        Self::Filter(error)
+    }
+}
+
+impl From<PortRuleError> for Failure {
+    fn from(error: PortRuleError) -> Self {
+        Self::Port(error)
+    }
+}

@@ -1,0 +1,139 @@
+//! Arguments, checked once, as what the commands work with.
+
+use jiff::Timestamp as Calendar;
+
+use crate::analysis::{Options, Selection};
+use crate::capture::FrameFilter;
+use crate::mqtt::{ProtocolLevel, topic};
+use crate::results::Formulas;
+use crate::time::Timestamp;
+
+use super::args::CaptureArgs;
+use super::error::Failure;
+
+/// How to read captures.
+pub(super) struct Settings {
+    pub(super) options: Options,
+    pub(super) filter: Option<FrameFilter>,
+    pub(super) since: Option<Timestamp>,
+    pub(super) until: Option<Timestamp>,
+    pub(super) strict: bool,
+    pub(super) formulas: Formulas,
+}
+
+impl Settings {
+    pub(super) fn new(arguments: &CaptureArgs) -> Result<Self, Failure> {
+        let ports = arguments
+            .ports
+            .iter()
+            .map(|text| text.trim().parse())
+            .collect::<Result<Vec<_>, _>>()?;
+        let since = arguments
+            .since
+            .as_deref()
+            .map(|text| time("--since", text))
+            .transpose()?;
+        let until = arguments
+            .until
+            .as_deref()
+            .map(|text| time("--until", text))
+            .transpose()?;
+        if let (Some(since), Some(until)) = (since, until)
+            && since >= until
+        {
+            return Err(Failure::TimesSwapped);
+        }
+        if let Some(filter) = &arguments.topic
+            && topic::filter_violations(filter.as_bytes(), ProtocolLevel::V5).has_error()
+        {
+            return Err(Failure::TopicFilter(filter.clone()));
+        }
+        let selection = Selection {
+            client_id: arguments.client.as_ref().map(|id| id.clone().into_bytes()),
+            topic: arguments
+                .topic
+                .as_ref()
+                .map(|filter| filter.clone().into_bytes()),
+        };
+        Ok(Self {
+            options: Options {
+                ports,
+                detect: !arguments.no_detect,
+                selection,
+                ..Options::default()
+            },
+            filter: arguments
+                .filter
+                .as_deref()
+                .map(FrameFilter::compile)
+                .transpose()?,
+            since,
+            until,
+            strict: arguments.strict,
+            formulas: if arguments.raw_csv {
+                Formulas::Keep
+            } else {
+                Formulas::Guard
+            },
+        })
+    }
+
+    /// Whether frames of this time are wanted.
+    pub(super) fn wants(&self, time: Timestamp) -> bool {
+        self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time < until)
+    }
+}
+
+/// RFC 3339, or seconds since 1970 with up to nine decimals.
+fn time(option: &'static str, text: &str) -> Result<Timestamp, Failure> {
+    let unknown = || Failure::Time {
+        option,
+        text: text.to_owned(),
+    };
+    if let Ok(time) = text.parse::<Calendar>() {
+        return i64::try_from(time.as_nanosecond())
+            .map(Timestamp::from_nanos)
+            .map_err(|_| unknown());
+    }
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if seconds.is_empty() || !digits(seconds) || !digits(fraction) || fraction.len() > 9 {
+        return Err(unknown());
+    }
+    format!("{seconds}{fraction:0<9}")
+        .parse()
+        .map(Timestamp::from_nanos)
+        .map_err(|_| unknown())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_calendar_or_seconds() {
+        for (text, nanos) in [
+            ("2026-01-31T08:00:00Z", 1_769_846_400_000_000_000),
+            (
+                "2026-01-31T08:00:00.000000001+00:00",
+                1_769_846_400_000_000_001,
+            ),
+            ("1769846400", 1_769_846_400_000_000_000),
+            ("1769846400.5", 1_769_846_400_500_000_000),
+            ("0.000000001", 1),
+        ] {
+            assert_eq!(time("--since", text).unwrap().as_nanos(), nanos, "{text}");
+        }
+        for text in [
+            "",
+            "tomorrow",
+            "1.2.3",
+            "-5",
+            ".5",
+            "1e9",
+            "99999999999999999999",
+        ] {
+            assert!(time("--since", text).is_err(), "{text}");
+        }
+    }
+}
