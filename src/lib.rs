@@ -2,6 +2,7 @@
 pub mod capture;
 pub mod frame;
 pub mod mqtt;
+pub mod results;
 pub mod stats;
 pub mod tcp;
 pub mod time;
