@@ -51,10 +51,20 @@ fn man() -> Result<(), Failure> {
     let page = clap_mangen::Man::new(Arguments::command());
     page.render(&mut text).map_err(Failure::stdout)?;
     for command in Arguments::command().get_subcommands() {
-        text.extend_from_slice(format!("\n.SH \"MQTTSCOPE {}\"\n", command.get_name().to_uppercase()).as_bytes());
+        text.extend_from_slice(
+            format!(
+                "\n.SH \"MQTTSCOPE {}\"\n",
+                command.get_name().to_uppercase()
+            )
+            .as_bytes(),
+        );
         let section = clap_mangen::Man::new(command.clone());
-        section.render_description_section(&mut text).map_err(Failure::stdout)?;
-        section.render_options_section(&mut text).map_err(Failure::stdout)?;
+        section
+            .render_description_section(&mut text)
+            .map_err(Failure::stdout)?;
+        section
+            .render_options_section(&mut text)
+            .map_err(Failure::stdout)?;
     }
     io::stdout().write_all(&text).map_err(Failure::stdout)
 }

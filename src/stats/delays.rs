@@ -1,0 +1,180 @@
+//! The distribution of a delay.
+
+use crate::time::TimeDelta;
+use hdrhistogram::Histogram;
+
+/// The longest delay that the histogram tells apart: one hour. Longer ones stand in its last
+/// bucket; their exact values are still in the mean and the extremes.
+pub const HIGHEST_TRACKED: TimeDelta = TimeDelta::from_secs(3600);
+
+/// A quantile is given only where at least so many observations lie beyond it.
+pub const OBSERVATIONS_BEYOND: u64 = 10;
+
+const SIGNIFICANT_DIGITS: u8 = 3;
+
+/// A histogram of delays in nanoseconds, with three significant digits from 1 ns to
+/// [`HIGHEST_TRACKED`], beside an exact count, mean, minimum and maximum.
+///
+/// Negative delays (a clock that ran backwards, or frames stored out of order) are observations:
+/// they count, and are in the mean, the minimum and the maximum. They are in neither the
+/// histogram nor the quantiles, and [`Delays::negative`] says how many there are.
+///
+/// An empty one owns no memory; one with observations grows with the logarithm of the longest,
+/// up to about 260 KiB at an hour.
+#[derive(Clone, Debug, Default)]
+pub struct Delays {
+    /// Of what is not negative; made at the first such observation.
+    histogram: Option<Box<Histogram<u64>>>,
+    negative: u64,
+    /// Exact: 2⁶⁴ observations of 64 bits do not overflow it.
+    sum: i128,
+    extremes: Option<Extremes>,
+    count: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Extremes {
+    min: i64,
+    max: i64,
+}
+
+impl Delays {
+    /// Without an observation, and without memory of its own.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one observation.
+    pub fn record(&mut self, delay: TimeDelta) {
+        let nanos = delay.as_nanos();
+        self.count += 1;
+        self.sum += i128::from(nanos);
+        self.widen(Extremes {
+            min: nanos,
+            max: nanos,
+        });
+        match u64::try_from(nanos) {
+            Err(_) => self.negative += 1,
+            Ok(nanos) => {
+                let highest = HIGHEST_TRACKED.as_nanos().unsigned_abs();
+                let histogram = self.histogram.get_or_insert_with(empty_histogram);
+                let recorded = histogram.record(nanos.min(highest));
+                debug_assert!(recorded.is_ok(), "it grows by itself");
+            }
+        }
+    }
+
+    /// Adds all observations of `other`: the result is that of recording both here.
+    pub fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.negative += other.negative;
+        self.sum += other.sum;
+        if let Some(extremes) = other.extremes {
+            self.widen(extremes);
+        }
+        if let Some(theirs) = &other.histogram {
+            let ours = self.histogram.get_or_insert_with(empty_histogram);
+            let added = ours.add(theirs.as_ref());
+            debug_assert!(added.is_ok(), "it grows by itself");
+        }
+    }
+
+    fn widen(&mut self, by: Extremes) {
+        self.extremes = Some(self.extremes.map_or(by, |old| Extremes {
+            min: old.min.min(by.min),
+            max: old.max.max(by.max),
+        }));
+    }
+
+    /// The number of observations, negative ones included.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The number of negative observations.
+    #[must_use]
+    pub const fn negative(&self) -> u64 {
+        self.negative
+    }
+
+    /// Whether there is no observation.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The smallest observation in nanoseconds, exact, negative ones included.
+    #[must_use]
+    pub fn min(&self) -> Option<i64> {
+        self.extremes.map(|extremes| extremes.min)
+    }
+
+    /// The largest observation in nanoseconds, exact, also beyond [`HIGHEST_TRACKED`].
+    #[must_use]
+    pub fn max(&self) -> Option<i64> {
+        self.extremes.map(|extremes| extremes.max)
+    }
+
+    /// The mean of all observations, negative ones included, rounded down to nanoseconds.
+    #[must_use]
+    pub fn mean(&self) -> Option<i64> {
+        if self.count == 0 {
+            return None;
+        }
+        i64::try_from(self.sum.div_euclid(i128::from(self.count))).ok()
+    }
+
+    /// The quantile `q` (0 to 1) by nearest rank, in nanoseconds: of the `n` observations that
+    /// are not negative, in ascending order, the one with rank ⌈q·n⌉, at least the first. `None`
+    /// where fewer than [`OBSERVATIONS_BEYOND`] have a higher rank: the median of 19
+    /// observations has rank 10 and 9 beyond it, and is not given.
+    ///
+    /// The value is the upper end of the histogram's bucket, so at most 0.1 % above the
+    /// observation itself, and never above [`Delays::max`]. Ranks that fall on delays above
+    /// [`HIGHEST_TRACKED`] give about that.
+    #[must_use]
+    pub fn quantile(&self, q: f64) -> Option<i64> {
+        let histogram = self.histogram.as_ref()?;
+        let rank = nearest_rank(q, histogram.len());
+        if histogram.len().saturating_sub(rank) < OBSERVATIONS_BEYOND {
+            return None;
+        }
+        let mut below = 0;
+        let bucket = histogram.iter_recorded().find(|bucket| {
+            below += bucket.count_at_value();
+            below >= rank
+        })?;
+        let value = i64::try_from(bucket.value_iterated_to()).ok()?;
+        Some(value.min(self.max()?))
+    }
+
+    /// The histogram of what is not negative, for those who write it out; `None` where there is
+    /// no such observation.
+    #[must_use]
+    pub fn histogram(&self) -> Option<&Histogram<u64>> {
+        self.histogram.as_deref()
+    }
+}
+
+/// Grows by itself, so that milliseconds do not pay for an hour.
+fn empty_histogram() -> Box<Histogram<u64>> {
+    Box::new(Histogram::new(SIGNIFICANT_DIGITS).expect("three significant digits are allowed"))
+}
+
+/// ⌈q·n⌉, from 1 to n. A product that misses an integer by a rounding error only is that integer:
+/// 0.07 × 100 is 7.000000000000001 in floating point, and its rank is 7.
+fn nearest_rank(q: f64, n: u64) -> u64 {
+    let product = q.clamp(0.0, 1.0) * n as f64;
+    let integer = product.round();
+    let rank = if (product - integer).abs() <= product * 1e-14 {
+        integer
+    } else {
+        product.ceil()
+    };
+    (rank as u64).clamp(1, n.max(1))
+}
+
+#[cfg(test)]
+mod tests;
