@@ -80,7 +80,7 @@ impl Sessions {
                 suback(state, packet, times, &mut violations, observer);
             }
             Packet::Unsuback(packet) if towards == Towards::Client => {
-                unsuback(state, packet, &mut violations);
+                unsuback(state, packet, &mut violations, observer);
             }
             Packet::Pingreq if towards == Towards::Broker => {
                 state.ping.get_or_insert(times.first);
@@ -412,7 +412,7 @@ fn subscribe<O: Observer>(state: &mut ConnectionState, received: &Received<'_>, 
     };
     match &received.parsed.packet {
         Packet::Subscribe(packet) => subscriptions.subscribe(packet, received.times, ended),
-        Packet::Unsubscribe(packet) => subscriptions.unsubscribe(packet, received.times, ended),
+        Packet::Unsubscribe(packet) => subscriptions.unsubscribe(packet, received.times),
         _ => {}
     }
     state.subscriptions = subscriptions;
@@ -439,13 +439,20 @@ fn suback<O: Observer>(
     }
 }
 
-fn unsuback(
+fn unsuback<O: Observer>(
     state: &mut ConnectionState,
     packet: &Unsuback<'_>,
     violations: &mut SessionViolations,
+    observer: &mut O,
 ) {
     let complete = state.complete();
-    match state.subscriptions.unsubscribed(packet.packet_id) {
+    let mut subscriptions = std::mem::take(&mut state.subscriptions);
+    let subscriber = state.subscriber();
+    let answer = subscriptions.unsubscribed(packet.packet_id, packet.reason_codes, |old| {
+        observer.subscription(&old.record(subscriber, None));
+    });
+    state.subscriptions = subscriptions;
+    match answer {
         Some(filters) => {
             let fits = !state.level.is_v5() || filters == packet.reason_codes.len() as u64;
             violations.insert_if(!fits, SessionViolation::ReasonCodeCount);
