@@ -263,6 +263,9 @@ impl Core {
             wanted,
             observer,
         };
+        // The directions are handed on one by one, so one may be ahead of the other's hole.
+        flow.state
+            .set_hole(tcp.has_hole(chunk.direction.opposite()));
         let mark = Mark {
             first_seen: chunk.first_seen,
             whole: chunk.whole,

@@ -130,6 +130,8 @@ pub struct ConnectionState {
     pub(super) exchanges: PerWay<Exchanges>,
     pub(super) subscriptions: Box<Subscriptions>,
     pub(super) gaps: u32,
+    /// Bytes of the other direction are missing at the moment.
+    pub(super) hole: bool,
     pub(super) ping: Option<Timestamp>,
     pub(super) last_packet: Option<Timestamp>,
     pub(super) last_from_client: Option<Timestamp>,
@@ -156,6 +158,7 @@ impl ConnectionState {
             exchanges: PerWay::default(),
             subscriptions: Box::default(),
             gaps: 0,
+            hole: false,
             ping: None,
             last_packet: None,
             last_from_client: None,

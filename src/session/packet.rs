@@ -39,8 +39,36 @@ impl ConnectionState {
         }
     }
 
+    /// Takes note of when the connection ended: a silence that no packet ended counts too.
+    pub fn silent_until(&mut self, end: Timestamp) {
+        if let (Some(before), false) = (self.last_from_client, self.disconnected) {
+            self.check_silence(before, end);
+        }
+    }
+
+    fn check_silence(&mut self, before: Timestamp, now: Timestamp) {
+        let Some(seconds) = self.keep_alive() else {
+            return;
+        };
+        let allowed = TimeDelta::from_millis(i64::from(seconds).saturating_mul(1500));
+        if now - before > allowed {
+            self.keep_alive_violations = self.keep_alive_violations.saturating_add(1);
+        }
+    }
+
+    /// Tells whether bytes of the other direction are missing at this time: what a packet
+    /// answers, or what answers it, may be among them.
+    pub const fn set_hole(&mut self, hole: bool) {
+        self.hole = hole;
+    }
+
+    /// Gaps so far; a hole counts already, as it may become one.
+    pub(super) fn gap_count(&self) -> u32 {
+        self.gaps.saturating_add(u32::from(self.hole))
+    }
+
     fn complete(&self) -> bool {
-        !self.facts.midstream && self.gaps == 0
+        !self.facts.midstream && self.gap_count() == 0
     }
 }
 
@@ -210,7 +238,10 @@ impl Sessions {
         }
         let topic = state.topic(towards, publish);
         if let Some(open) = state.exchanges.get(towards).get(&packet_id) {
-            let same = open.qos == publish.qos
+            // In a gap the acknowledgment may have freed the identifier.
+            let surely_open = open.gaps >= state.gap_count();
+            let same = surely_open
+                && open.qos == publish.qos
                 && open.payload == payload
                 && topic.is_none_or(|topic| topic == open.topic || open.topic.is_empty());
             if same || publish.dup {
@@ -231,7 +262,7 @@ impl Sessions {
         let topic = self
             .pool
             .take(state.topic(towards, publish).unwrap_or_default());
-        let mut exchange = Exchange::new(publish.qos, topic, payload, state.gaps);
+        let mut exchange = Exchange::new(publish.qos, topic, payload, state.gap_count());
         exchange.publish = Some(received.times.first);
         exchange.transmissions = 1;
         // A repetition whose first transmission was not seen: before the capture, or in a gap.
@@ -279,7 +310,7 @@ impl Sessions {
                     } else {
                         2
                     };
-                    let mut exchange = Exchange::new(qos, Vec::new(), (0, None), state.gaps);
+                    let mut exchange = Exchange::new(qos, Vec::new(), (0, None), state.gap_count());
                     exchange.headless = true;
                     exchange
                 }

@@ -316,7 +316,7 @@ impl Sessions {
             other => other,
         };
         observer.exchange(&exchange.record(place, outcome));
-        exchange.gaps = state.gaps;
+        exchange.gaps = state.gap_count();
         exchange.carried_from = Some(place.connection);
         Some(exchange)
     }
