@@ -252,8 +252,8 @@ impl Sessions {
                 }
                 return;
             }
-            violations.insert(SessionViolation::PacketIdentifierInUse);
-            self.finish_exchange(state, towards, packet_id, true, observer);
+            violations.insert_if(surely_open, SessionViolation::PacketIdentifierInUse);
+            self.finish_exchange(state, towards, packet_id, observer);
         }
         if self.in_flight >= self.limits.exchanges {
             self.dropped.exchanges = self.dropped.exchanges.saturating_add(1);
@@ -336,7 +336,7 @@ impl Sessions {
         });
         let refused = packet.reason_code.is_some_and(|code| code >= 0x80);
         if done || refused {
-            self.finish_exchange(state, way, packet_id, false, observer);
+            self.finish_exchange(state, way, packet_id, observer);
         }
     }
 
@@ -346,7 +346,6 @@ impl Sessions {
         state: &mut ConnectionState,
         towards: Towards,
         packet_id: u16,
-        ended: bool,
         observer: &mut O,
     ) {
         let Some(exchange) = state.exchanges.get_mut(towards).remove(&packet_id) else {
@@ -360,7 +359,8 @@ impl Sessions {
             towards,
             packet_id,
         };
-        let outcome = exchange.outcome(state.gaps, ended);
+        // The connection goes on, so it is not what ended the exchange.
+        let outcome = exchange.outcome(state.gap_count(), false);
         observer.exchange(&exchange.record(place, outcome));
         self.pool.give(exchange.topic);
     }
