@@ -392,6 +392,9 @@ impl Core {
             observer,
         };
         let ended = !matches!(end, EndReason::CaptureEnded | EndReason::Evicted);
+        if ended {
+            flow.state.silent_until(tcp.last);
+        }
         self.sessions.close(&mut flow.state, ended, &mut tee);
         if !wanted {
             return;

@@ -549,11 +549,8 @@ fn check_size(
 /// connection [MQTT-3.1.2-24, MQTT 5: MQTT-3.1.2-22].
 fn watch_keep_alive(state: &mut ConnectionState, times: PacketTimes) {
     let before = state.last_from_client.replace(times.last);
-    if let (Some(before), Some(seconds)) = (before, state.keep_alive()) {
-        let allowed = TimeDelta::from_millis(i64::from(seconds).saturating_mul(1500));
-        if times.first - before > allowed {
-            state.keep_alive_violations = state.keep_alive_violations.saturating_add(1);
-        }
+    if let Some(before) = before {
+        state.check_silence(before, times.first);
     }
 }
 
