@@ -138,6 +138,8 @@ pub struct ConnectionState {
     pub(super) disconnected: bool,
     pub(super) session: Option<u32>,
     pub(super) session_ended: bool,
+    /// Its CONNECT came while another connection of the client was open.
+    pub(super) takes_over: bool,
 }
 
 impl ConnectionState {
@@ -165,6 +167,7 @@ impl ConnectionState {
             disconnected: false,
             session: None,
             session_ended: false,
+            takes_over: false,
         }
     }
 

@@ -97,7 +97,10 @@ impl Sessions {
             Packet::Acknowledgment(packet) => {
                 self.acknowledgment(state, towards, times, packet, &mut violations, observer);
             }
-            Packet::Connect(packet) if towards == Towards::Broker => connect(state, packet, times),
+            Packet::Connect(packet) if towards == Towards::Broker => {
+                connect(state, packet, times);
+                state.takes_over |= self.is_connected(state);
+            }
             Packet::Connack(packet) if towards == Towards::Client => {
                 self.connack(state, packet, times, observer);
             }

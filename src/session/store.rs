@@ -142,6 +142,24 @@ impl Sessions {
         self.slots.get_mut(slot? as usize)?.as_mut()
     }
 
+    /// Whether another connection of the client that `state`'s CONNECT names is open. The
+    /// broker may close that one before it answers, so this is asked when the CONNECT comes.
+    pub(super) fn is_connected(&self, state: &ConnectionState) -> bool {
+        let client_id = state.client_id().unwrap_or_default();
+        if client_id.is_empty() || state.session.is_some() {
+            return false;
+        }
+        let key = Key {
+            tap: state.facts.tap,
+            broker: state.facts.broker,
+            client_id: client_id.into(),
+        };
+        self.index
+            .get(&key)
+            .and_then(|&slot| self.slots.get(slot as usize)?.as_ref())
+            .is_some_and(|session| session.open > 0)
+    }
+
     /// Attaches an accepted connection to its session.
     pub(super) fn attach<O: Observer>(&mut self, state: &mut ConnectionState, observer: &mut O) {
         if state.session.is_some() {
@@ -157,7 +175,7 @@ impl Sessions {
         session.connections = session.connections.saturating_add(1);
         session.taken_over = session
             .taken_over
-            .saturating_add(u32::from(session.open > 0));
+            .saturating_add(u32::from(state.takes_over || session.open > 0));
         session.open = session.open.saturating_add(1);
         let present = state
             .connack
