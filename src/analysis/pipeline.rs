@@ -294,6 +294,13 @@ impl Core {
             self.limited_streams = self.limited_streams.saturating_add(1);
             flow.stream_mut(chunk.direction).stop_buffering();
         }
+        while let Some((slot, number)) = self.sessions.next_displaced() {
+            if let Some(Slot::Mqtt(old)) = self.slots.get_mut(slot)
+                && old.state.facts.number == number
+            {
+                self.sessions.displace(&mut old.state, &mut tee);
+            }
+        }
     }
 
     fn gap<O: Observer>(&mut self, tcp: &Connection, gap: Gap, observer: &mut O) {

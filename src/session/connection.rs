@@ -96,6 +96,8 @@ pub struct ConnackFacts {
 pub struct ConnectionFacts {
     /// Number of the TCP connection.
     pub number: u64,
+    /// Its index among the open connections.
+    pub slot: usize,
     /// The tap that saw it.
     pub tap: u16,
     /// The client.
