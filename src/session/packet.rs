@@ -295,6 +295,9 @@ impl Sessions {
         let Some(packet_id @ 1..) = packet.packet_id else {
             return;
         };
+        // 3.4.2.1: left out in MQTT 5, the reason code is 0x00.
+        let implied = state.level.is_v5().then_some(0);
+        let reason_code = packet.reason_code.or(implied);
         // PUBREL goes the way of the message, the others come back.
         let way = match packet.kind {
             PacketType::Pubrel => towards,
@@ -333,11 +336,11 @@ impl Sessions {
         if wrong {
             return;
         }
-        exchange.reason_code = packet.reason_code.or(exchange.reason_code);
+        exchange.reason_code = reason_code;
         let done = advance(exchange, packet.kind, times, |kind, delay| {
             observer.delay(kind, way, delay);
         });
-        let refused = packet.reason_code.is_some_and(|code| code >= 0x80);
+        let refused = reason_code.is_some_and(|code| code >= 0x80);
         if done || refused {
             self.finish_exchange(state, way, packet_id, observer);
         }
