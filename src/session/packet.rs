@@ -268,8 +268,9 @@ impl Sessions {
         let mut exchange = Exchange::new(publish.qos, topic, payload, state.gap_count());
         exchange.publish = Some(received.times.first);
         exchange.transmissions = 1;
-        // A repetition whose first transmission was not seen: before the capture, or in a gap.
-        exchange.headless = publish.dup && !state.complete();
+        // A repetition whose first transmission was not seen: before the capture, in a gap, or
+        // on an earlier connection of the session that was not seen.
+        exchange.headless = publish.dup && !(state.complete() && state.session_is_new());
         self.in_flight = self.in_flight.saturating_add(1);
         let exchanges = state.exchanges.get_mut(towards);
         exchanges.insert(packet_id, exchange);
