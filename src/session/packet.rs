@@ -105,6 +105,7 @@ impl Sessions {
                 self.connack(state, packet, times, observer);
             }
             Packet::Subscribe(_) | Packet::Unsubscribe(_) if towards == Towards::Broker => {
+                check_request_identifier(state, received, &mut violations);
                 subscribe(state, received, observer);
             }
             Packet::Suback(packet) if towards == Towards::Client => {
@@ -258,6 +259,11 @@ impl Sessions {
             violations.insert_if(surely_open, SessionViolation::PacketIdentifierInUse);
             self.finish_exchange(state, towards, packet_id, observer);
         }
+        let requested = towards == Towards::Broker
+            && state.level != ProtocolLevel::V3_1
+            && state.complete()
+            && state.subscriptions.awaits(packet_id);
+        violations.insert_if(requested, SessionViolation::PacketIdentifierInUse);
         if self.in_flight >= self.limits.exchanges {
             self.dropped.exchanges = self.dropped.exchanges.saturating_add(1);
             return;
@@ -497,6 +503,25 @@ fn unsuback<O: Observer>(
         }
         None => violations.insert_if(complete, SessionViolation::UnknownPacketIdentifier),
     }
+}
+
+/// [MQTT-2.3.1-2, MQTT 5: MQTT-2.2.1-3] one pool of identifiers serves what a client sends:
+/// SUBSCRIBE and UNSUBSCRIBE take none that a message or another request still uses.
+fn check_request_identifier(
+    state: &ConnectionState,
+    received: &Received<'_>,
+    violations: &mut SessionViolations,
+) {
+    // MQTT 3.1 sends a request again with the same identifier.
+    let (Some(packet_id), true) = (
+        received.parsed.packet.packet_id(),
+        state.level != ProtocolLevel::V3_1 && state.complete(),
+    ) else {
+        return;
+    };
+    let used =
+        state.exchanges.to_broker.contains_key(&packet_id) || state.subscriptions.awaits(packet_id);
+    violations.insert_if(used, SessionViolation::PacketIdentifierInUse);
 }
 
 /// The rules of who may send what, and when.
