@@ -86,7 +86,7 @@ impl Sessions {
         check_order(state, towards, packet_type, &mut violations);
         check_size(state, received, &mut violations);
         *state.packets.get_mut(towards) = state.packets.get(towards).saturating_add(1);
-        state.last_packet = Some(times.last);
+        state.last_packet = state.last_packet.max(Some(times.last));
         if towards == Towards::Broker {
             watch_keep_alive(state, times);
         }
