@@ -66,6 +66,7 @@ impl MqttFlow {
         let midstream = tcp.midstream();
         let facts = ConnectionFacts {
             number: tcp.number,
+            slot: tcp.slot(),
             tap: tcp.tap,
             client,
             broker,

@@ -319,6 +319,9 @@ impl Core {
             wanted,
             observer,
         };
+        // The directions are handed on one by one, so one may be ahead of the other's hole.
+        flow.state
+            .set_hole(tcp.has_hole(chunk.direction.opposite()));
         let mark = Mark {
             first_seen: chunk.first_seen,
             whole: chunk.whole,
@@ -346,6 +349,13 @@ impl Core {
         if self.buffered > self.options.stream_bytes && kept > 0 {
             self.limited_streams = self.limited_streams.saturating_add(1);
             flow.stream_mut(chunk.direction).stop_buffering();
+        }
+        while let Some((slot, number)) = self.sessions.next_displaced() {
+            if let Some(Slot::Mqtt(old)) = self.slots.get_mut(slot)
+                && old.state.facts.number == number
+            {
+                self.sessions.displace(&mut old.state, &mut tee);
+            }
         }
     }
 
@@ -445,6 +455,9 @@ impl Core {
             observer,
         };
         let ended = !matches!(end, EndReason::CaptureEnded | EndReason::Evicted);
+        if ended {
+            flow.state.silent_until(tcp.last);
+        }
         self.sessions.close(&mut flow.state, ended, &mut tee);
         if !wanted {
             return;

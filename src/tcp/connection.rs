@@ -157,6 +157,21 @@ impl Connection {
         half.offset.checked_add_signed(i64::from(distance))
     }
 
+    /// Bytes of this direction are missing so far: later ones wait behind them, or the receiver
+    /// acknowledged them already. They turn up, or become a gap.
+    #[must_use]
+    pub fn has_hole(&self, direction: Direction) -> bool {
+        let half = self.half(direction);
+        if half.backlog.is_some() {
+            return true;
+        }
+        let (Some(acknowledged), Some(next)) = (half.acknowledged, half.next) else {
+            return false;
+        };
+        // A FIN takes a sequence number and no byte.
+        acknowledged.distance_from(next) > i32::from(half.fin.is_some())
+    }
+
     pub(super) const fn half(&self, direction: Direction) -> &HalfStream {
         let [forward, reverse] = &self.halves;
         match direction {
