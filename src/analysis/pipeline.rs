@@ -605,7 +605,9 @@ fn packet<O: Observer>(
     };
     parsed.violations = parsed.violations.union(header.violations());
     let payload_hash = match &parsed.packet {
-        Packet::Publish(publish) if whole => Some(xxh3_64(publish.payload)),
+        Packet::Publish(publish) if whole => {
+            publish.payload_length.map(|_| xxh3_64(publish.payload))
+        }
         _ => framed.payload_hash,
     };
     let times = PacketTimes {

@@ -121,9 +121,7 @@ pub fn packet_row<'a>(
         packet_id: packet.packet_id(),
         topic,
         remaining_length: Some(event.header.remaining_length),
-        payload_length: publish
-            .filter(|publish| publish.topic.is_some())
-            .map(|publish| publish.payload_length),
+        payload_length: publish.and_then(|publish| publish.payload_length),
         protocol_level: Some(level_number(event)),
         client_id: event.state.client_id().map(Text),
         reason_code: packet.reason_code(),

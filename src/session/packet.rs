@@ -279,7 +279,7 @@ impl Sessions {
                     } else {
                         2
                     };
-                    let mut exchange = Exchange::new(qos, Vec::new(), (0, None), state.gaps);
+                    let mut exchange = Exchange::new(qos, Vec::new(), (None, None), state.gaps);
                     exchange.headless = true;
                     exchange
                 }
