@@ -128,14 +128,20 @@ fn publish() {
     );
     assert_eq!(publish.topic, Some(&b"a/b"[..]));
     assert_eq!(publish.packet_id, Some(10));
-    assert_eq!((publish.payload, publish.payload_length), (&b"{ }"[..], Some(3)));
+    assert_eq!(
+        (publish.payload, publish.payload_length),
+        (&b"{ }"[..], Some(3))
+    );
 
     let Packet::Publish(publish) = clean(b"\x3d\x08\x00\x03a/b\x00\x0a\x00", V5) else {
         panic!()
     };
     assert_eq!((publish.dup, publish.qos, publish.retain), (true, 2, true));
     assert!(publish.properties.is_empty());
-    assert_eq!((publish.payload, publish.payload_length), (&b""[..], Some(0)));
+    assert_eq!(
+        (publish.payload, publish.payload_length),
+        (&b""[..], Some(0))
+    );
 }
 
 /// 3.3.2.1 of MQTT 5: the topic may be empty where a topic alias stands for it. User properties
