@@ -236,7 +236,8 @@ pub fn connection_row<'a>(event: &ConnectionEvent<'a>, file: &'a [u8]) -> Connec
         will_retain: will.map(|will| will.retain),
         connack_code: connack.map(|connack| connack.reason_code),
         connack_reason: connack
-            .and_then(|connack| reason_text(PacketType::Connack, connack.reason_code, state.level)),
+            .and_then(|connack| reason_text(PacketType::Connack, connack.reason_code, state.level))
+            .map(|words| Text(words.as_bytes())),
         session_present: connack.map(|connack| connack.session_present),
         packets_to_broker: state.packets.to_broker,
         packets_to_client: state.packets.to_client,
