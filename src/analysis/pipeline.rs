@@ -106,9 +106,14 @@ impl Pipeline {
         }
     }
 
+    /// Takes one frame.
+    pub fn push<O: Observer>(&mut self, frame: &Frame<'_>, observer: &mut O) {
+        self.push_all([*frame], observer);
+    }
+
     /// Takes frames, in order. Several at a time are faster than one at a time: what is known of
     /// their connections is fetched for all of them before the first is worked on.
-    pub fn push<'f, O: Observer>(
+    pub fn push_all<'f, O: Observer>(
         &mut self,
         frames: impl IntoIterator<Item = Frame<'f>>,
         observer: &mut O,
@@ -674,7 +679,9 @@ fn packet<O: Observer>(
     };
     parsed.violations = parsed.violations.union(header.violations());
     let payload_hash = match &parsed.packet {
-        Packet::Publish(publish) if whole => Some(xxh3_64(publish.payload)),
+        Packet::Publish(publish) if whole => {
+            publish.payload_length.map(|_| xxh3_64(publish.payload))
+        }
         _ => framed.payload_hash,
     };
     let times = PacketTimes {

@@ -121,9 +121,7 @@ pub fn packet_row<'a>(
         packet_id: packet.packet_id(),
         topic,
         remaining_length: Some(event.header.remaining_length),
-        payload_length: publish
-            .filter(|publish| publish.topic.is_some())
-            .map(|publish| publish.payload_length),
+        payload_length: publish.and_then(|publish| publish.payload_length),
         protocol_level: Some(level_number(event)),
         client_id: event.state.client_id().map(Text),
         reason_code: packet.reason_code(),
@@ -238,7 +236,8 @@ pub fn connection_row<'a>(event: &ConnectionEvent<'a>, file: &'a [u8]) -> Connec
         will_retain: will.map(|will| will.retain),
         connack_code: connack.map(|connack| connack.reason_code),
         connack_reason: connack
-            .and_then(|connack| reason_text(PacketType::Connack, connack.reason_code, state.level)),
+            .and_then(|connack| reason_text(PacketType::Connack, connack.reason_code, state.level))
+            .map(|words| Text(words.as_bytes())),
         session_present: connack.map(|connack| connack.session_present),
         packets_to_broker: state.packets.to_broker,
         packets_to_client: state.packets.to_client,

@@ -185,7 +185,7 @@ struct Waiting {
     dup: bool,
     retain: bool,
     topic: Option<Vec<u8>>,
-    payload_bytes: u32,
+    payload_bytes: Option<u32>,
     payload_hash: Option<u64>,
     retransmitted: bool,
     extent: (u64, u64),

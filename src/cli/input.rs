@@ -49,7 +49,7 @@ impl Input {
                 // Secrets of encrypted connections are kept for when there is something to decrypt.
                 Item::Secrets { .. } => None,
             });
-            pipeline.push(frames, observer);
+            pipeline.push_all(frames, observer);
             if !go_on(observer) {
                 break;
             }

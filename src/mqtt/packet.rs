@@ -286,8 +286,9 @@ pub struct Publish<'a> {
     pub properties: Properties<'a>,
     /// The payload, or of a prefix the part that is there.
     pub payload: &'a [u8],
-    /// The payload's length in bytes as the packet declares it; 0 where it was not reached.
-    pub payload_length: u32,
+    /// The payload's length in bytes as the packet declares it; `None` where it is not known
+    /// where the payload begins.
+    pub payload_length: Option<u32>,
 }
 
 /// PUBACK, PUBREC, PUBREL or PUBCOMP.

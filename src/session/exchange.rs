@@ -52,7 +52,7 @@ impl ExchangeOutcome {
 #[derive(Debug, Clone)]
 pub(super) struct Exchange {
     pub(super) topic: Vec<u8>,
-    pub(super) payload: (u32, Option<u64>),
+    pub(super) payload: (Option<u32>, Option<u64>),
     pub(super) qos: u8,
     pub(super) transmissions: u32,
     /// First byte of the first PUBLISH.
@@ -74,7 +74,7 @@ impl Exchange {
     pub(super) const fn new(
         qos: u8,
         topic: Vec<u8>,
-        payload: (u32, Option<u64>),
+        payload: (Option<u32>, Option<u64>),
         gaps: u32,
     ) -> Self {
         Self {

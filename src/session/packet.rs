@@ -323,7 +323,8 @@ impl Sessions {
                     } else {
                         2
                     };
-                    let mut exchange = Exchange::new(qos, Vec::new(), (0, None), state.gap_count());
+                    let mut exchange =
+                        Exchange::new(qos, Vec::new(), (None, None), state.gap_count());
                     exchange.headless = true;
                     exchange
                 }

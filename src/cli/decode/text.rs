@@ -149,7 +149,10 @@ fn fields(out: &mut String, row: &PacketRow<'_>, event: &PacketEvent<'_>, shown:
                 Some(topic) => out.push_str(&format!(" {}", escape(topic))),
                 None => out.push_str(" (unknown topic)"),
             }
-            out.push_str(&format!("  {} bytes", publish.payload_length));
+            match publish.payload_length {
+                Some(length) => out.push_str(&format!("  {length} bytes")),
+                None => out.push_str("  (unknown length)"),
+            }
             payload(out, publish.payload, shown.payload);
         }
         Packet::Subscribe(packet) => {

@@ -37,26 +37,46 @@ pub(super) fn read<'a>(
     if publish.qos > 0 {
         publish.packet_id = Some(packet_id(reader, violations)?);
     }
+    let mut properties = Ok(());
     if level.is_v5() {
-        property::parse(
+        properties = property::parse(
             reader,
             PropertyOwner::Packet(PacketType::Publish),
             &mut publish.properties,
             violations,
-        )?;
+        );
+        if let Err(stop) = properties
+            && !is_within_block(stop)
+        {
+            return Err(stop);
+        }
     }
+    publish.payload = reader.rest();
+    publish.payload_length = Some(reader.remaining());
+    properties?;
     // 3.3.2.1 of MQTT 5: "It is a Protocol Error if the Topic Name is zero length and there is no
     // Topic Alias."
     violations.insert_if(
         topic.is_empty() && !publish.properties.contains(PropertyId::TopicAlias),
         Violation::EmptyTopic,
     );
-    publish.payload = reader.rest();
-    publish.payload_length = reader.remaining();
     if reader.is_whole() {
         check_payload_format(&publish.properties, publish.payload, violations);
     }
     Ok(())
+}
+
+/// Whether a damaged property lies in a block whose own length is good: the payload then begins
+/// after the block as ever.
+#[cold]
+const fn is_within_block(stop: Stop) -> bool {
+    match stop {
+        Stop::NeedMore => false,
+        Stop::Malformed(malformed) => matches!(
+            malformed.field,
+            Field::PropertyIdentifier | Field::PropertyValue
+        ),
+    }
 }
 
 /// Characters of a topic name; whether it may be empty is for the caller to say.

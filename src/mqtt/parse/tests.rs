@@ -128,14 +128,20 @@ fn publish() {
     );
     assert_eq!(publish.topic, Some(&b"a/b"[..]));
     assert_eq!(publish.packet_id, Some(10));
-    assert_eq!((publish.payload, publish.payload_length), (&b"{ }"[..], 3));
+    assert_eq!(
+        (publish.payload, publish.payload_length),
+        (&b"{ }"[..], Some(3))
+    );
 
     let Packet::Publish(publish) = clean(b"\x3d\x08\x00\x03a/b\x00\x0a\x00", V5) else {
         panic!()
     };
     assert_eq!((publish.dup, publish.qos, publish.retain), (true, 2, true));
     assert!(publish.properties.is_empty());
-    assert_eq!((publish.payload, publish.payload_length), (&b""[..], 0));
+    assert_eq!(
+        (publish.payload, publish.payload_length),
+        (&b""[..], Some(0))
+    );
 }
 
 /// 3.3.2.1 of MQTT 5: the topic may be empty where a topic alias stands for it. User properties
@@ -1226,6 +1232,53 @@ fn prefixes_are_never_complete_early() {
     }
 }
 
+/// Regression: a property that cannot be read, in a block whose length is good, hid the payload
+/// (its length was given as 0).
+#[test]
+fn a_bad_property_does_not_hide_the_payload() {
+    // Property 0x7f does not exist; then a user property that runs past the block.
+    for bytes in [
+        &b"\x30\x08\x00\x01t\x02\x7f\x01ab"[..],
+        b"\x30\x0a\x00\x01t\x04\x26\x00\x09kab",
+    ] {
+        let parsed = packet(bytes, V5);
+        assert!(parsed.malformed.is_some());
+        let Packet::Publish(publish) = parsed.packet else {
+            panic!()
+        };
+        let payload = (publish.payload, publish.payload_length);
+        assert_eq!(payload, (&b"ab"[..], Some(2)), "{bytes:x?}");
+    }
+}
+
+/// Regression: a payload whose beginning cannot be known was given the length 0.
+#[test]
+fn a_payload_that_was_not_reached_has_no_length() {
+    for (bytes, level) in [
+        // A topic, then a property block, that run past the packet; a property length of five
+        // bytes; no packet identifier.
+        (&b"\x30\x05\x00\x09abc"[..], V4),
+        (b"\x30\x07\x00\x01t\x09\x01\x00x", V5),
+        (b"\x30\x08\x00\x01t\xff\xff\xff\xff\x01", V5),
+        (b"\x32\x03\x00\x01t", V4),
+    ] {
+        let parsed = packet(bytes, level);
+        assert!(parsed.malformed.is_some());
+        let Packet::Publish(publish) = parsed.packet else {
+            panic!()
+        };
+        let payload = (publish.payload, publish.payload_length);
+        assert_eq!(payload, (&b""[..], None), "{bytes:x?}");
+    }
+    let Prefix::NeedMore(parsed) = parse_prefix(0x32, b"\x00\x03a/b\x00", 500, V4) else {
+        panic!()
+    };
+    let Packet::Publish(publish) = parsed.packet else {
+        panic!()
+    };
+    assert_eq!(publish.payload_length, None);
+}
+
 /// A frame cut by the snap length still shows the fields before the cut.
 #[test]
 fn prefix_gives_what_is_there() {
@@ -1246,7 +1299,7 @@ fn prefix_gives_what_is_there() {
     };
     assert_eq!(
         (publish.payload, publish.payload_length),
-        (&b"12345"[..], 268_435_450)
+        (&b"12345"[..], Some(268_435_450))
     );
     // A topic that cannot fit is malformed at once, however little has come.
     let Prefix::Parsed(parsed) = parse_prefix(0x30, b"\x01\x00", 20, V4) else {

@@ -360,12 +360,12 @@ impl<M: Copy> PacketStream<M> {
         );
         let Prefix::Parsed(Parsed {
             packet: Packet::Publish(publish),
-            malformed: None,
             ..
         }) = prefix
         else {
             return None;
         };
+        publish.payload_length?;
         let mut hash = Xxh3::new();
         hash.update(publish.payload);
         Some(Box::new(PayloadHash(hash)))

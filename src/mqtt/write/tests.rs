@@ -339,7 +339,7 @@ proptest! {
         prop_assert_eq!(packet.topic, Some(&topic[..]));
         prop_assert_eq!(packet.packet_id, (qos > 0).then_some(packet_id));
         prop_assert_eq!(packet.payload, &payload[..]);
-        prop_assert_eq!(usize::try_from(packet.payload_length).unwrap(), payload.len());
+        prop_assert_eq!(packet.payload_length, u32::try_from(payload.len()).ok());
         prop_assert_eq!(packet.properties.iter().collect::<Vec<_>>(), expected(level, &list));
         for property in expected(level, &list) {
             prop_assert_eq!(packet.properties.get(property.id()), Some(property));

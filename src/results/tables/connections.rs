@@ -49,7 +49,7 @@ table! {
         /// The return code or reason code of CONNACK.
         pub connack_code: Option<u8>,
         /// The specification's name of that code.
-        pub connack_reason: Option<&'static str>,
+        pub connack_reason: Option<Text<'a>>,
         /// CONNACK's Session Present.
         pub session_present: Option<bool>,
         /// MQTT control packets from the client.

@@ -31,8 +31,8 @@ table! {
         pub retain: bool,
         /// The topic name; missing where it is an alias that was never seen bound.
         pub topic: Option<Text<'a>>,
-        /// The length of the payload.
-        pub payload_bytes: u32,
+        /// The length of the payload; missing where it is not known where the payload begins.
+        pub payload_bytes: Option<u32>,
         /// What the payload is.
         pub payload_kind: Option<&'static str>,
         /// XXH3-64 of the whole payload; missing where the capture does not have all of it.

@@ -19,7 +19,7 @@ fn message<'a>(topic: Option<&'a [u8]>, file: &'a [u8]) -> MessageRow<'a> {
         dup: false,
         retain: true,
         topic: topic.map(Text),
-        payload_bytes: 0,
+        payload_bytes: Some(0),
         payload_kind: None,
         payload_hash: Some(Hash64(0xab)),
         retransmitted: false,
