@@ -99,8 +99,8 @@ pub struct BytesEvent<'a> {
     pub extent: (u64, u64),
     /// File and number of the frame that carried them.
     pub seen_in: (u32, u64),
-    /// A packet begins with the first of them, so no later packet needs what was before.
-    pub begins_packet: bool,
+    /// No packet that is still to be told of has bytes before this position.
+    pub needed_from: u64,
 }
 
 /// Bytes missing from a stream of MQTT.

@@ -273,14 +273,14 @@ impl Core {
             start: chunk.offset,
             end: chunk.offset.saturating_add(chunk.bytes.len() as u64),
         };
-        let begins_packet = flow.stream_mut(chunk.direction).at_boundary();
+        let begun = flow.stream_mut(chunk.direction).begun();
         tee.observer.bytes(&BytesEvent {
             state: &flow.state,
             slot: tcp.slot(),
             towards: flow.roles.towards(chunk.direction),
             extent: (mark.start, mark.end),
             seen_in: chunk.seen_in,
-            begins_packet,
+            needed_from: begun.map_or(mark.start, |begun| begun.start),
         });
         let input = Input {
             bytes: chunk.bytes,

@@ -53,7 +53,9 @@ pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
             .map_err(|source| Failure::Write { path, source })?;
         output.commit()?;
     }
-    if summary.mqtt.packets == 0 && summary.connections == 0 && !arguments.allow_empty {
+    let selects = input.settings.options.selection.topic.is_some();
+    let empty = summary.mqtt.packets == 0 && (selects || summary.connections == 0);
+    if empty && !arguments.allow_empty {
         input.check()?;
         return Err(Failure::NoMqtt(no_mqtt(&input, &pipeline)));
     }
