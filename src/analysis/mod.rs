@@ -70,6 +70,8 @@ pub struct PacketEvent<'a> {
 pub struct BadLengthEvent<'a> {
     /// The connection.
     pub state: &'a ConnectionState,
+    /// Index of the connection among those open; used again after it is closed.
+    pub slot: usize,
     /// Which way the packet goes.
     pub towards: Towards,
     /// File of the frame that showed it.
@@ -80,6 +82,25 @@ pub struct BadLengthEvent<'a> {
     pub times: PacketTimes,
     /// The byte with the packet type.
     pub first_byte: u8,
+    /// Where the segments that carried it stand in the stream: first byte and one past the last.
+    pub extent: (u64, u64),
+}
+
+/// Bytes of a stream of MQTT, before the packets in them are told of.
+#[derive(Clone, Copy, Debug)]
+pub struct BytesEvent<'a> {
+    /// The connection.
+    pub state: &'a ConnectionState,
+    /// Index of the connection among those open; used again after it is closed.
+    pub slot: usize,
+    /// Which way the bytes go.
+    pub towards: Towards,
+    /// Where they stand in the stream: first byte and one past the last.
+    pub extent: (u64, u64),
+    /// File and number of the frame that carried them.
+    pub seen_in: (u32, u64),
+    /// No packet that is still to be told of has bytes before this position.
+    pub needed_from: u64,
 }
 
 /// Bytes missing from a stream of MQTT.
@@ -178,6 +199,9 @@ pub trait Observer: session::Observer {
     fn repeated(&mut self, slot: usize, towards: Towards, extent: (u64, u64));
     /// A connection is over.
     fn connection(&mut self, event: &ConnectionEvent<'_>);
+    /// Bytes of a stream, for who wants to know which frames carried a packet.
+    #[inline]
+    fn bytes(&mut self, _event: &BytesEvent<'_>) {}
     /// Capture time goes on; called now and then, so that what waits for a time can go.
     fn tick(&mut self, now: Timestamp);
 }
@@ -204,6 +228,11 @@ impl<O: Observer> Observer for Option<O> {
     fn connection(&mut self, event: &ConnectionEvent<'_>) {
         self.iter_mut()
             .for_each(|observer| observer.connection(event));
+    }
+
+    #[inline]
+    fn bytes(&mut self, event: &BytesEvent<'_>) {
+        self.iter_mut().for_each(|observer| observer.bytes(event));
     }
 
     fn tick(&mut self, now: Timestamp) {

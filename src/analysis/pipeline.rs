@@ -21,7 +21,9 @@ use super::flow::{Mark, MqttFlow, Slot};
 use super::options::{Options, Selection, Transport};
 use super::ports::PortTraffic;
 use super::totals::Totals;
-use super::{BadLengthEvent, ConnectionEvent, GapEvent, Observer, PacketEvent, Vantage};
+use super::{
+    BadLengthEvent, BytesEvent, ConnectionEvent, GapEvent, Observer, PacketEvent, Vantage,
+};
 
 /// How often [`Observer::tick`] is called, in frames.
 const TICK_FRAMES: u64 = 256;
@@ -335,6 +337,15 @@ impl Core {
             start: chunk.offset,
             end: chunk.offset.saturating_add(chunk.bytes.len() as u64),
         };
+        let begun = flow.stream_mut(chunk.direction).begun();
+        tee.observer.bytes(&BytesEvent {
+            state: &flow.state,
+            slot: tcp.slot(),
+            towards: flow.roles.towards(chunk.direction),
+            extent: (mark.start, mark.end),
+            seen_in: chunk.seen_in,
+            needed_from: begun.map_or(mark.start, |begun| begun.start),
+        });
         let input = Input {
             bytes: chunk.bytes,
             mark,
@@ -634,6 +645,7 @@ fn frame_packets<O: Observer>(
                     tee.totals.packet(packet_type, 0, true);
                     tee.observer.bad_length(&BadLengthEvent {
                         state,
+                        slot,
                         towards,
                         file: last.file,
                         frame: last.frame,
@@ -642,6 +654,7 @@ fn frame_packets<O: Observer>(
                             last: last.whole,
                         },
                         first_byte,
+                        extent: (first.start, last.end),
                     });
                 }
             }

@@ -46,16 +46,19 @@ pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     ));
     let json =
         serde_json::to_string_pretty(&summary).map_err(|e| Failure::stdout(e.into()))? + "\n";
+    let selects = input.settings.options.selection.topic.is_some();
+    let empty = summary.mqtt.packets == 0 && (selects || summary.connections == 0);
+    if empty && !arguments.allow_empty {
+        // Earlier results in the directory stay as they are.
+        input.check()?;
+        return Err(Failure::NoMqtt(no_mqtt(&input, &pipeline)));
+    }
     if let Some(mut output) = output {
         let path = output.path().join("summary.json");
         let mut file = output.create("summary.json")?;
         file.write_all(json.as_bytes())
             .map_err(|source| Failure::Write { path, source })?;
         output.commit()?;
-    }
-    if summary.mqtt.packets == 0 && summary.connections == 0 && !arguments.allow_empty {
-        input.check()?;
-        return Err(Failure::NoMqtt(no_mqtt(&input, &pipeline)));
     }
     let text = if arguments.json {
         json

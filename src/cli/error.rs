@@ -21,6 +21,10 @@ pub(super) enum Failure {
     OutputInUse { path: PathBuf, example: PathBuf },
     OutputNotADirectory(PathBuf),
     OutputIsInput(PathBuf),
+    OutputNotAFile(PathBuf),
+    FramesToStdout,
+    ReadOnce(PathBuf),
+    Spool(io::Error),
     NoMqtt(String),
     Damaged(usize),
 }
@@ -40,7 +44,9 @@ impl Failure {
             | Self::Filter(_)
             | Self::Time { .. }
             | Self::TimesSwapped
-            | Self::TopicFilter(_) => ExitCode::from(2),
+            | Self::TopicFilter(_)
+            | Self::FramesToStdout
+            | Self::ReadOnce(_) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }
@@ -63,16 +69,21 @@ impl fmt::Display for Failure {
             ),
             Self::Stdout(error) => write!(f, "cannot write to standard output: {error}"),
             Self::Write { path, source } => {
-                write!(f, "cannot write {}: {source}", path.display())?;
+                write!(f, "cannot write {}: ", path.display())?;
                 match source.kind() {
                     io::ErrorKind::PermissionDenied => {
-                        f.write_str("; choose a place where you may write")
+                        f.write_str("permission denied; choose a place where you may write")
                     }
                     io::ErrorKind::StorageFull => {
-                        f.write_str("; free space or choose another place")
+                        f.write_str("the disk is full; free space or choose another place")
                     }
-                    io::ErrorKind::NotFound => f.write_str("; does the folder above it exist?"),
-                    _ => Ok(()),
+                    io::ErrorKind::NotFound => {
+                        f.write_str("the directory for it does not exist; make it first")
+                    }
+                    io::ErrorKind::NotADirectory => {
+                        f.write_str("a part of the path is a file; choose another place")
+                    }
+                    _ => source.fmt(f),
                 }
             }
             Self::OutputInUse { path, example } => write!(
@@ -92,6 +103,25 @@ impl fmt::Display for Failure {
                     path.display()
                 )
             }
+            Self::OutputNotAFile(path) => write!(
+                f,
+                "{} is no regular file; name a file for -w to make",
+                path.display()
+            ),
+            Self::FramesToStdout => {
+                f.write_str("-w needs the name of a file: standard output has the packets already")
+            }
+            Self::ReadOnce(path) => write!(
+                f,
+                "-w reads its inputs twice, which {} allows only if it is the only input; \
+                 save it to a file first",
+                path.display()
+            ),
+            Self::Spool(source) => write!(
+                f,
+                "cannot keep the input in a temporary file ({source}), which -w needs to read it \
+                 twice; free space, set TMPDIR, or save it to a file first"
+            ),
             Self::NoMqtt(detail) => f.write_str(detail),
             Self::Damaged(count) => write!(
                 f,

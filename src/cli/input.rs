@@ -1,11 +1,16 @@
 //! Captures through the pipeline.
 
-use crate::analysis::{Observer, Pipeline};
-use crate::capture::{Batch, Capture, FileSummary, Item};
+use std::fs::{self, File};
+use std::io::{IsTerminal, Seek};
+use std::path::{Path, PathBuf};
+
+use crate::analysis::{Observer, Pipeline, Transport};
+use crate::capture::{Batch, Capture, CaptureError, FileSummary, Item};
 use crate::results::escape;
 
 use super::args::CaptureArgs;
 use super::error::Failure;
+use super::frames::spool;
 use super::settings::{Settings, wants};
 use super::terminal::complain;
 
@@ -13,6 +18,8 @@ use super::terminal::complain;
 pub(super) struct Input {
     pub(super) capture: Capture,
     pub(super) settings: Settings,
+    /// What could be read only once, kept so that it can be read again.
+    spooled: Option<File>,
 }
 
 impl Input {
@@ -20,7 +27,52 @@ impl Input {
     pub(super) fn open(arguments: &CaptureArgs) -> Result<Self, Failure> {
         let settings = Settings::new(arguments)?;
         let capture = Capture::open(&arguments.files)?;
-        Ok(Self { capture, settings })
+        Ok(Self {
+            capture,
+            settings,
+            spooled: None,
+        })
+    }
+
+    /// The same for captures that are to be read twice ([`Input::open_again`]). A stream goes
+    /// through a temporary file, so nothing of it is read on before it ends.
+    pub(super) fn open_for_two_passes(arguments: &CaptureArgs) -> Result<Self, Failure> {
+        let [path] = arguments.files.as_slice() else {
+            let stream = arguments.files.iter().find(|path| is_stream(path));
+            return match stream {
+                Some(path) => Err(Failure::ReadOnce(path.clone())),
+                None => Self::open(arguments),
+            };
+        };
+        if !is_stream(path) {
+            return Self::open(arguments);
+        }
+        let settings = Settings::new(arguments)?;
+        let file = if path == Path::new("-") {
+            if std::io::stdin().is_terminal() {
+                return Err(CaptureError::StdinIsTerminal.into());
+            }
+            spool(std::io::stdin().lock())
+        } else {
+            File::open(path).and_then(spool)
+        }
+        .map_err(Failure::Spool)?;
+        Ok(Self {
+            capture: read_spooled(path, &file)?,
+            settings,
+            spooled: Some(file),
+        })
+    }
+
+    /// The same files from their beginnings, under the same numbers.
+    pub(super) fn open_again(&self) -> Result<Capture, Failure> {
+        let files = self.capture.files();
+        if let (Some(spooled), Some(file)) = (&self.spooled, files.first()) {
+            return read_spooled(&file.path, spooled);
+        }
+        // The files of a directory by name: it may hold others by now.
+        let paths: Vec<&PathBuf> = files.iter().map(|file| &file.path).collect();
+        Ok(Capture::open(&paths)?)
     }
 
     /// Paths of the captures, by index.
@@ -36,7 +88,9 @@ impl Input {
         mut go_on: impl FnMut(&mut O) -> bool,
     ) -> Pipeline {
         let mut pipeline = Pipeline::new(self.settings.options.clone());
-        let Self { capture, settings } = self;
+        let Self {
+            capture, settings, ..
+        } = self;
         let mut batch = Batch::default();
         while capture.next_batch(&mut batch) {
             let frames = capture.lend(&batch).filter_map(|item| match item {
@@ -81,53 +135,103 @@ impl Input {
     }
 }
 
-/// What to say when no MQTT was found.
+/// Whether it can be read only once.
+fn is_stream(path: &Path) -> bool {
+    path == Path::new("-")
+        || fs::metadata(path).is_ok_and(|known| !known.is_file() && !known.is_dir())
+}
+
+fn read_spooled(path: &Path, file: &File) -> Result<Capture, Failure> {
+    let mut file = file.try_clone().map_err(Failure::Spool)?;
+    file.rewind().map_err(Failure::Spool)?;
+    let name = path.display().to_string();
+    Ok(Capture::from_reader(&name, Box::new(file))?)
+}
+
+/// What to say when nothing was found: why that may be, and what can be done about it.
 pub(super) fn no_mqtt(input: &Input, pipeline: &Pipeline) -> String {
-    let mut text = String::from("no MQTT found");
-    let ports: Vec<String> = input
-        .settings
+    let settings = &input.settings;
+    if pipeline.frames() == 0 {
+        return no_frames(input);
+    }
+    let selection = &settings.options.selection;
+    let wanted = [
+        ("--client", &selection.client_id),
+        ("--topic", &selection.topic),
+    ];
+    let wanted: Vec<String> = wanted
+        .iter()
+        .filter_map(|(option, text)| Some(format!("{option} '{}'", escape(text.as_ref()?))))
+        .collect();
+    let ports: Vec<String> = settings
         .options
         .ports
         .iter()
-        .map(|rule| format!("{}/{}", rule.port, rule.transport.name()))
+        .map(|rule| match rule.transport {
+            Transport::Tcp => rule.port.to_string(),
+            transport => format!("{}/{}", rule.port, transport.name()),
+        })
         .collect();
+    let mut text = match wanted.as_slice() {
+        [] => "no MQTT found".to_owned(),
+        wanted => format!("no MQTT packet matches {}", wanted.join(" and ")),
+    };
     text.push_str(&format!(
         " in {} frames, on port {}",
         pipeline.frames(),
         ports.join(", ")
     ));
-    if input.settings.options.detect {
+    if settings.options.detect {
         text.push_str(" or in a connection that begins with a CONNECT");
     }
-    let names = |busiest: Vec<(u16, u64, u64)>| {
-        busiest
-            .iter()
-            .take(5)
-            .map(|(port, count, bytes)| format!("{port} ({count}, {bytes} bytes)"))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let tcp = names(pipeline.other().busiest());
-    let udp = names(pipeline.other().busiest_datagrams());
+    let other = pipeline.other();
+    let tcp = busiest(&other.busiest(), "connection");
+    let udp = busiest(&other.busiest_datagrams(), "datagram");
     if !tcp.is_empty() {
-        text.push_str(&format!("; TCP ports seen (connections): {tcp}"));
+        text.push_str(&format!("; other TCP ports: {tcp}"));
     }
     if !udp.is_empty() {
-        text.push_str(&format!("; UDP ports seen (datagrams): {udp}"));
+        text.push_str(&format!("; UDP ports: {udp}"));
     }
-    let unsupported = &pipeline.wire().unsupported_link_types;
-    for (link_type, count) in &unsupported.counted {
+    for (link_type, count) in &pipeline.wire().unsupported_link_types.counted {
         text.push_str(&format!(
             "; {count} frames have link type {}, which is not supported",
             link_type.0
         ));
     }
-    if !tcp.is_empty() {
-        text.push_str("; name the broker's port with --port if it is one of these");
-    }
-    let selection = &input.settings.options.selection;
-    if let Some(client) = &selection.client_id {
-        text.push_str(&format!("; only client {:?} was wanted", escape(client)));
+    if !tcp.is_empty() && wanted.is_empty() {
+        text.push_str("; if one of these TCP ports is the broker's, name it with --port");
     }
     text
+}
+
+/// Of the ports with the most bytes: `8080 (2 connections, 3120 bytes), …`.
+fn busiest(ports: &[(u16, u64, u64)], unit: &str) -> String {
+    let listed = ports.iter().take(5).map(|(port, count, bytes)| {
+        let ending = if *count == 1 { "" } else { "s" };
+        format!("{port} ({count} {unit}{ending}, {bytes} bytes)")
+    });
+    listed.collect::<Vec<_>>().join(", ")
+}
+
+/// Not a single frame: the captures have none, or the options left none.
+fn no_frames(input: &Input) -> String {
+    let settings = &input.settings;
+    let options = [
+        ("--filter", settings.filter.is_some()),
+        ("--since", settings.since.is_some()),
+        ("--until", settings.until.is_some()),
+    ];
+    let given: Vec<&str> = options
+        .iter()
+        .filter_map(|&(option, given)| given.then_some(option))
+        .collect();
+    let frames: u64 = input.capture.files().iter().map(|file| file.frames).sum();
+    if frames == 0 {
+        return "no MQTT found: there is not a single frame in the capture".to_owned();
+    }
+    format!(
+        "no MQTT found: {} left none of the {frames} frames",
+        given.join(" and ")
+    )
 }

@@ -4,6 +4,7 @@ mod analyze;
 mod args;
 mod decode;
 mod error;
+mod frames;
 mod input;
 mod output;
 mod settings;

@@ -94,3 +94,13 @@ impl OutputDirectory {
         self.path.join(format!("{name}{PARTIAL}"))
     }
 }
+
+impl Drop for OutputDirectory {
+    /// What was begun and not committed goes.
+    fn drop(&mut self) {
+        for name in &self.begun {
+            // It is gone already where the commit went well.
+            let _ = fs::remove_file(self.partial(name));
+        }
+    }
+}

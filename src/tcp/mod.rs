@@ -104,6 +104,9 @@ pub struct Chunk<'a> {
     pub file: u32,
     /// Number of that frame within its file.
     pub frame: u64,
+    /// File and number of the frame that carried these bytes: an earlier one than `frame` where
+    /// they waited behind a hole.
+    pub seen_in: (u32, u64),
     /// The bytes begin where a segment's payload begins.
     pub segment_start: bool,
     /// The bytes end where a segment's payload ends.

@@ -85,6 +85,7 @@ impl FlowTable {
             whole: segment.time,
             file: segment.file,
             frame: segment.frame,
+            seen_in: (segment.file, segment.frame),
             segment_start: true,
             segment_end: true,
             pushed: segment.flags.psh(),

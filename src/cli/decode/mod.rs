@@ -6,21 +6,32 @@ mod text;
 use std::io::{self, BufWriter, Write};
 
 use crate::analysis::rows;
-use crate::analysis::{BadLengthEvent, ConnectionEvent, GapEvent, Observer, PacketEvent};
+use crate::analysis::{
+    BadLengthEvent, BytesEvent, ConnectionEvent, GapEvent, Observer, PacketEvent,
+};
 use crate::results::{Formulas, PacketRow, RowWriter, Text};
 use crate::session::{self, DelayKind, ExchangeRecord, SessionRecord, SubscriptionRecord, Towards};
 use crate::time::{TimeDelta, Timestamp};
 
 use super::args::{DecodeArgs, DecodeFormat, PayloadFormat};
 use super::error::Failure;
+use super::frames::{FrameFile, FrameNotes};
 use super::input::{Input, no_mqtt};
-use super::terminal::colors;
+use super::terminal::{colors, complain};
 
 /// Bytes of a payload that are kept to be shown.
 const SHOWN_PAYLOAD: u32 = 16 << 20;
 
 pub(super) fn run(arguments: &DecodeArgs) -> Result<(), Failure> {
-    let mut input = Input::open(&arguments.capture)?;
+    let mut input = match arguments.write {
+        Some(_) => Input::open_for_two_passes(&arguments.capture)?,
+        None => Input::open(&arguments.capture)?,
+    };
+    let output = arguments
+        .write
+        .as_deref()
+        .map(|path| FrameFile::create(path, &input))
+        .transpose()?;
     if arguments.payload != PayloadFormat::None {
         input.settings.options.stream.publish_bytes = SHOWN_PAYLOAD;
     }
@@ -39,15 +50,36 @@ pub(super) fn run(arguments: &DecodeArgs) -> Result<(), Failure> {
             .map_err(Failure::stdout)?,
         note: Vec::new(),
         topic: Vec::new(),
+        frames: output.is_some().then(FrameNotes::default),
     };
-    let pipeline = input.run(&mut printer, |printer| printer.error.is_none());
+    let pipeline = input.run(&mut printer, Printer::goes_on);
     let printed = printer.printed;
-    printer.finish().map_err(Failure::stdout)?;
-    input.check()?;
+    let notes = printer.frames.take();
+    let shown = printer.finish().map_err(Failure::stdout);
+    if let Err(failure) = shown
+        && !(failure.is_closed_pipe() && output.is_some())
+    {
+        return Err(failure);
+    }
     if printed == 0 {
+        input.check()?;
         return Err(Failure::NoMqtt(no_mqtt(&input, &pipeline)));
     }
-    Ok(())
+    if let (Some(output), Some(notes)) = (output, notes) {
+        write_frames(output, &notes, &input)?;
+    }
+    input.check()
+}
+
+fn write_frames(output: FrameFile, notes: &FrameNotes, input: &Input) -> Result<(), Failure> {
+    if notes.forgotten > 0 {
+        let text = format!(
+            "{} frames of very long packets are left out of the file, to stay within limits",
+            notes.forgotten
+        );
+        complain("warning", &text);
+    }
+    output.write(notes, input).map(drop)
 }
 
 /// One row of whatever kind, with what its printing needs.
@@ -112,6 +144,8 @@ struct Printer<W: Write> {
     error: Option<io::Error>,
     note: Vec<u8>,
     topic: Vec<u8>,
+    /// Which frames are to be written, if any are.
+    frames: Option<FrameNotes>,
 }
 
 impl<W: Write> Printer<W> {
@@ -120,6 +154,19 @@ impl<W: Write> Printer<W> {
             Some(error) => Err(error),
             None => self.style.flush(),
         }
+    }
+
+    /// Whether the rest of the capture matters: after the reader of the rows went away, only
+    /// for the frames.
+    fn goes_on(&mut self) -> bool {
+        self.error
+            .as_ref()
+            .is_none_or(|error| self.frames.is_some() && error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// Prints nothing more after an error.
+    fn is_silent(&self) -> bool {
+        self.error.is_some()
     }
 
     fn book(&mut self, result: io::Result<()>) {
@@ -139,6 +186,13 @@ impl<W: Write> session::Observer for Printer<W> {
 
 impl<W: Write> Observer for Printer<W> {
     fn packet(&mut self, event: &PacketEvent<'_>) {
+        if let Some(frames) = &mut self.frames {
+            let sender = rows::endpoints(event.state, event.towards).0;
+            frames.select(event.slot, sender, event.extent);
+        }
+        if self.is_silent() {
+            return;
+        }
         rows::note(event, &mut self.note);
         let topic = rows::topic_column(event, &mut self.topic);
         let row = rows::packet_row(event, topic, &self.note);
@@ -147,13 +201,20 @@ impl<W: Write> Observer for Printer<W> {
     }
 
     fn bad_length(&mut self, event: &BadLengthEvent<'_>) {
+        if let Some(frames) = &mut self.frames {
+            let sender = rows::endpoints(event.state, event.towards).0;
+            frames.select(event.slot, sender, event.extent);
+        }
+        if self.is_silent() {
+            return;
+        }
         let row = rows::bad_length_row(event, rows::BAD_LENGTH_NOTE.as_bytes());
         let result = self.style.print(&row, event.file, &Line::Other);
         self.book(result);
     }
 
     fn gap(&mut self, event: &GapEvent<'_>) {
-        if event.within_packet {
+        if event.within_packet || self.is_silent() {
             return;
         }
         rows::gap_note(event.gap.bytes, event.gap.reason, &mut self.note);
@@ -164,6 +225,12 @@ impl<W: Write> Observer for Printer<W> {
 
     fn repeated(&mut self, _: usize, _: Towards, _: (u64, u64)) {}
     fn connection(&mut self, _: &ConnectionEvent<'_>) {}
+
+    fn bytes(&mut self, event: &BytesEvent<'_>) {
+        if let Some(frames) = &mut self.frames {
+            frames.bytes(event);
+        }
+    }
 
     fn tick(&mut self, _: Timestamp) {}
 }

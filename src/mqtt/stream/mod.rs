@@ -188,6 +188,18 @@ impl<M: Copy> PacketStream<M> {
         (self.phase == Phase::Body).then_some(self.header)
     }
 
+    /// The mark of the earliest chunk that a later packet may still need; `None` where nothing
+    /// is unfinished.
+    #[must_use]
+    pub fn begun(&self) -> Option<M> {
+        match self.phase {
+            Phase::Header if self.header_length == 0 => None,
+            Phase::Header | Phase::Body => self.first,
+            Phase::Searching | Phase::Replaying => self.search.as_ref()?.first_mark(),
+            Phase::Broken => None,
+        }
+    }
+
     /// Takes bytes from the front of `input` until a packet ends; `None` when they are used up.
     /// Call it again until then.
     pub fn next<'o, 'i: 'o>(

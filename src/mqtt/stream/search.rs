@@ -156,6 +156,10 @@ impl<M: Copy> Search<M> {
         self.bytes.len().saturating_sub(self.position)
     }
 
+    pub(super) fn first_mark(&self) -> Option<M> {
+        self.chunks.first().map(|chunk| chunk.mark)
+    }
+
     /// Adds a chunk; returns how many bytes were given up to make room for it.
     pub(super) fn add(&mut self, input: &Input<'_, M>) -> u64 {
         let mut dropped = 0;
