@@ -168,7 +168,8 @@ impl FlowTable {
         self.live
     }
 
-    /// Bytes that wait behind holes, in all connections together.
+    /// Memory that bytes behind holes take in all connections together, with what it takes to
+    /// keep them.
     #[must_use]
     pub const fn backlog_bytes(&self) -> u64 {
         self.backlog_bytes
@@ -655,9 +656,9 @@ impl Delivery<'_, '_> {
         if segment.window == 0 && !segment.flags.syn() {
             half.statistics.zero_windows = half.statistics.zero_windows.saturating_add(1);
         }
-        let held = half.backlog.as_ref().map_or(0, |backlog| backlog.bytes);
+        let held = half.held();
         let arrival = half.arrive(segment, &limits);
-        let holds = half.backlog.as_ref().map_or(0, |backlog| backlog.bytes);
+        let holds = half.held();
         self.table.backlog_bytes = self
             .table
             .backlog_bytes
@@ -804,9 +805,9 @@ impl Delivery<'_, '_> {
 
     fn take_waiting(&mut self, slot: u32, direction: Direction, now: Mark) -> Option<Step> {
         let half = self.table.half_mut(slot, direction)?;
-        let held = half.backlog.as_ref().map_or(0, |backlog| backlog.bytes);
+        let held = half.held();
         let taken = half.take_waiting();
-        let holds = half.backlog.as_ref().map_or(0, |backlog| backlog.bytes);
+        let holds = half.held();
         let offset = half.offset;
         self.table.backlog_bytes = self
             .table
