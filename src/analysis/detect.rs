@@ -40,7 +40,12 @@ pub(super) fn guess(bytes: &[u8]) -> Guess {
     connect(bytes)
 }
 
-/// Follows fixed header and protocol name of a CONNECT as far as the bytes go.
+/// Shortest remaining length of a CONNECT: ten bytes of variable header, and an empty client
+/// identifier (3.1.1 sections 3.1.2 and 3.1.3.1).
+const SHORTEST_CONNECT: u32 = 12;
+
+/// Follows fixed header and protocol name of a CONNECT as far as the bytes go. A packet too
+/// short to be one is none: so none can end before its name has told.
 fn connect(bytes: &[u8]) -> Guess {
     let Some((&first, rest)) = bytes.split_first() else {
         return Guess::Open;
@@ -48,14 +53,21 @@ fn connect(bytes: &[u8]) -> Guess {
     if first != 0x10 {
         return Guess::Other;
     }
-    let length = rest.iter().take(4).position(|byte| byte & 0x80 == 0);
-    let Some(name) = length.and_then(|last| rest.get(last + 1..)) else {
+    let Some(last) = rest.iter().take(4).position(|byte| byte & 0x80 == 0) else {
         return if rest.len() < 4 {
             Guess::Open
         } else {
             Guess::Other
         };
     };
+    let (length, name) = rest.split_at_checked(last + 1).unwrap_or_default();
+    let remaining = length
+        .iter()
+        .rev()
+        .fold(0, |sum, byte| sum << 7 | u32::from(byte & 0x7f));
+    if remaining < SHORTEST_CONNECT {
+        return Guess::Other;
+    }
     const NAMES: [&[u8]; 2] = [b"\0\x04MQTT", b"\0\x06MQIsdp"];
     if NAMES.iter().any(|known| name.starts_with(known)) {
         Guess::Connect
@@ -104,6 +116,10 @@ mod tests {
             (b"\x10", Guess::Open),
             (b"\x10\x80\x01\0\x04MQ", Guess::Open),
             (b"\x10\x10\0\x05MQTT", Guess::Other),
+            (b"\x10\0", Guess::Other),
+            (b"\x10\x0b", Guess::Other),
+            (b"\x10\x0c", Guess::Open),
+            (b"\x10\x05\0\x04MQT", Guess::Other),
             (b"\x10\x80\x80\x80\x80", Guess::Other),
             (b"\x30\x05\0\x01abc", Guess::Other),
             (b"\x16\x03\x01\x02\0", Guess::Tls),

@@ -107,6 +107,12 @@ impl MqttFlow {
         ));
     }
 
+    /// Bytes of unfinished packets that both streams keep.
+    pub(super) fn buffered(&self) -> usize {
+        let (forward, reverse) = (self.forward.buffered(), self.reverse.buffered());
+        forward.saturating_add(reverse)
+    }
+
     /// The first bytes seen are awaited to be a CONNECT, so a packet begins with them even where
     /// the handshake was not seen.
     pub(super) fn synchronise(&mut self) {

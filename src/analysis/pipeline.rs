@@ -312,7 +312,7 @@ impl Core {
         }
         let Slot::Mqtt(flow) = slot else { return };
         if flow.first_bytes.is_some() && !confirm(flow, chunk) {
-            *slot = Slot::Ignored;
+            self.ignore(tcp.slot());
             return;
         }
         if flow.opaque {
@@ -379,6 +379,11 @@ impl Core {
         let Some(Slot::Mqtt(flow)) = self.slots.get_mut(tcp.slot()) else {
             return;
         };
+        if !flow.named && flow.first_bytes.is_some() {
+            // What would have told that it is MQTT is missing.
+            self.ignore(tcp.slot());
+            return;
+        }
         if flow.opaque {
             return;
         }
@@ -444,6 +449,16 @@ impl Core {
         }
     }
 
+    /// Looks no more at a connection that turned out not to be MQTT. Nothing was told of it yet.
+    fn ignore(&mut self, index: usize) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        if let Slot::Mqtt(flow) = std::mem::replace(slot, Slot::Ignored) {
+            self.buffered = self.buffered.saturating_sub(flow.buffered());
+        }
+    }
+
     fn close<O: Observer>(&mut self, tcp: &Connection, end: EndReason, observer: &mut O) {
         let Some(slot) = self.slots.get_mut(tcp.slot()).map(std::mem::take) else {
             return;
@@ -452,11 +467,7 @@ impl Core {
             self.count_other(tcp);
             return;
         };
-        self.buffered = self.buffered.saturating_sub(
-            flow.forward
-                .buffered()
-                .saturating_add(flow.reverse.buffered()),
-        );
+        self.buffered = self.buffered.saturating_sub(flow.buffered());
         if !flow.named && flow.first_bytes.is_some() {
             // It ended before its first bytes could tell.
             self.count_other(tcp);

@@ -145,7 +145,21 @@ fn unpack(
             )
         }
     };
-    Ok(Buffer::new(unpacked, buffer_size))
+    Ok(Buffer::new(Box::new(InPieces(unpacked)), buffer_size))
+}
+
+/// How much an unpacker is asked for at a time.
+const PIECE: usize = 16 << 10;
+
+/// Asks for little at a time. An unpacker that meets damage gives up what it has unpacked in the
+/// same call, and in one call it may unpack a whole file.
+struct InPieces(Box<dyn Read + Send>);
+
+impl Read for InPieces {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let count = into.len().min(PIECE);
+        self.0.read(into.get_mut(..count).unwrap_or_default())
+    }
 }
 
 /// The capture format, by the first four bytes and, for pcapng, by the byte order magic too

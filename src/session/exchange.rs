@@ -148,24 +148,36 @@ pub(super) struct Place {
 /// The exchanges that one side of a connection started.
 pub(super) type Exchanges = HashMap<u16, Exchange, foldhash::fast::RandomState>;
 
-/// Spare memory of finished exchanges' topics, so that a message costs no allocation.
+/// The topics of exchanges in flight: how many bytes they take, and spare memory of finished ones,
+/// so that a message costs no allocation.
 #[derive(Debug, Default)]
-pub(super) struct TopicPool(Vec<Vec<u8>>);
+pub(super) struct TopicPool {
+    spare: Vec<Vec<u8>>,
+    /// Bytes of topics taken and not given back.
+    lent: usize,
+}
 
 impl TopicPool {
     const KEPT: usize = 4096;
     const KEPT_CAPACITY: usize = 256;
 
+    /// Bytes of topics of exchanges that are not finished.
+    pub(super) const fn lent(&self) -> usize {
+        self.lent
+    }
+
     pub(super) fn take(&mut self, topic: &[u8]) -> Vec<u8> {
-        let mut spare = self.0.pop().unwrap_or_default();
+        self.lent = self.lent.saturating_add(topic.len());
+        let mut spare = self.spare.pop().unwrap_or_default();
         spare.extend_from_slice(topic);
         spare
     }
 
     pub(super) fn give(&mut self, mut topic: Vec<u8>) {
-        if self.0.len() < Self::KEPT && topic.capacity() <= Self::KEPT_CAPACITY {
+        self.lent = self.lent.saturating_sub(topic.len());
+        if self.spare.len() < Self::KEPT && topic.capacity() <= Self::KEPT_CAPACITY {
             topic.clear();
-            self.0.push(topic);
+            self.spare.push(topic);
         }
     }
 }

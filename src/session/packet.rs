@@ -264,13 +264,14 @@ impl Sessions {
             && state.complete()
             && state.subscriptions.awaits(packet_id);
         violations.insert_if(requested, SessionViolation::PacketIdentifierInUse);
-        if self.in_flight >= self.limits.exchanges {
+        let topic = state.topic(towards, publish).unwrap_or_default();
+        if self.in_flight >= self.limits.exchanges
+            || self.pool.lent().saturating_add(topic.len()) > self.limits.topic_bytes
+        {
             self.dropped.exchanges = self.dropped.exchanges.saturating_add(1);
             return;
         }
-        let topic = self
-            .pool
-            .take(state.topic(towards, publish).unwrap_or_default());
+        let topic = self.pool.take(topic);
         let mut exchange = Exchange::new(publish.qos, topic, payload, state.gap_count());
         exchange.publish = Some(received.times.first);
         exchange.transmissions = 1;

@@ -20,6 +20,9 @@ pub struct SessionLimits {
     /// Exchanges in flight, in all connections together; beyond it new ones are counted and not
     /// followed.
     pub exchanges: usize,
+    /// Bytes of the topics of exchanges in flight or waiting; beyond it new ones are counted and
+    /// not followed.
+    pub topic_bytes: usize,
     /// Exchanges of persistent sessions that wait for their client to come back; beyond it they
     /// are reported as interrupted.
     pub parked: usize,
@@ -30,6 +33,7 @@ impl Default for SessionLimits {
         Self {
             sessions: 100_000,
             exchanges: 1_000_000,
+            topic_bytes: 256 << 20,
             parked: 200_000,
         }
     }

@@ -238,9 +238,9 @@ impl Delivery<'_, '_> {
         if segment.window == 0 && !segment.flags.syn() {
             add(&mut half.rare().zero_windows);
         }
-        let held = half.backlog.as_ref().map_or(0, |backlog| backlog.bytes);
+        let held = half.held();
         let arrival = half.arrive(segment, &limits);
-        let holds = half.backlog.as_ref().map_or(0, |backlog| backlog.bytes);
+        let holds = half.held();
         self.table.backlog_bytes = self
             .table
             .backlog_bytes
@@ -385,9 +385,9 @@ impl Delivery<'_, '_> {
 
     fn take_waiting(&mut self, slot: u32, direction: Direction, now: Mark) -> Option<Step> {
         let half = self.table.half_mut(slot, direction)?;
-        let held = half.backlog.as_ref().map_or(0, |backlog| backlog.bytes);
+        let held = half.held();
         let taken = half.take_waiting();
-        let holds = half.backlog.as_ref().map_or(0, |backlog| backlog.bytes);
+        let holds = half.held();
         let offset = half.offset;
         self.table.backlog_bytes = self
             .table

@@ -189,7 +189,8 @@ pub struct Limits {
     pub backlog_bytes: u64,
     /// Segments that may wait behind a hole, per direction.
     pub backlog_segments: usize,
-    /// Bytes that may wait behind holes in all connections together.
+    /// Memory in bytes that may wait behind holes in all connections together, with what it takes
+    /// to keep it.
     pub total_backlog_bytes: u64,
     /// A segment further ahead than this is discarded (the largest TCP window is 1 GiB).
     pub window_bytes: u64,

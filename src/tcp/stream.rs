@@ -40,6 +40,20 @@ pub(super) struct Backlog {
     acknowledged: Option<(Timestamp, u32)>,
 }
 
+/// What it takes to keep one waiting segment besides its bytes: its entry in the tree, and what
+/// the allocator adds.
+const SEGMENT_OVERHEAD: u64 = 128;
+
+impl Backlog {
+    /// Memory that it takes. Segments of one byte, or of none because the snap length cut them,
+    /// would else cost nothing.
+    pub(super) fn footprint(&self) -> u64 {
+        let segments = self.segments.len() as u64;
+        self.bytes
+            .saturating_add(segments.saturating_mul(SEGMENT_OVERHEAD))
+    }
+}
+
 /// What a segment's payload was to the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
@@ -232,6 +246,13 @@ impl HalfStream {
             },
         );
         Arrival::Ahead
+    }
+
+    /// Memory that what waits takes.
+    pub(super) fn held(&self) -> u64 {
+        self.backlog
+            .as_ref()
+            .map_or(0, |backlog| backlog.footprint())
     }
 
     /// Moves the stream on by `length` bytes.

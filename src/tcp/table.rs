@@ -147,6 +147,9 @@ impl Mark {
 const EVICTION_SAMPLE: usize = 64;
 const SWEEP_SLOTS: usize = 8;
 const SWEEP_EVERY: u64 = 64;
+/// The same for each new connection. More than one, so that those that never got beyond their SYN
+/// are found faster than new ones come, and a flood of them does not fill the table.
+const SWEEP_SLOTS_OPENING: usize = 4;
 
 impl FlowTable {
     /// An empty table.
@@ -181,7 +184,8 @@ impl FlowTable {
         self.live
     }
 
-    /// Bytes that wait behind holes, in all connections together.
+    /// Memory that bytes behind holes take in all connections together, with what it takes to
+    /// keep them.
     #[must_use]
     pub const fn backlog_bytes(&self) -> u64 {
         self.backlog_bytes
@@ -342,6 +346,7 @@ impl FlowTable {
     }
 
     fn open(&mut self, flow: &FlowHash, segment: &Segment<'_>) -> Place {
+        self.sweep(segment, SWEEP_SLOTS_OPENING);
         if self.live >= self.limits.connections {
             self.evict(segment);
         }
@@ -446,11 +451,15 @@ impl FlowTable {
                 self.release(slot);
             }
         }
-        if !self.statistics.segments.is_multiple_of(SWEEP_EVERY) {
-            return;
+        if self.statistics.segments.is_multiple_of(SWEEP_EVERY) {
+            self.sweep(segment, SWEEP_SLOTS);
         }
+    }
+
+    /// Ends the silent ones among the next slots.
+    fn sweep(&mut self, segment: &Segment<'_>, slots: usize) {
         let (idle, half_open) = (self.limits.idle, self.limits.half_open);
-        for _ in 0..SWEEP_SLOTS.min(self.slots.len()) {
+        for _ in 0..slots.min(self.slots.len()) {
             let Some(connection) = self.advance_hand() else {
                 continue;
             };

@@ -1,0 +1,7 @@
+//! The targets: `run` takes one input.
+pub mod container;
+pub mod mqtt;
+pub mod pipeline;
+
+pub mod topic;
+pub mod wire_tcp;
