@@ -164,7 +164,7 @@ impl Pipeline {
         segments: &mut Vec<(Segment<'_>, FlowHash)>,
         observer: &mut O,
     ) {
-        for (_, flow) in segments.iter() {
+        for (_, flow) in segments.iter_mut() {
             if let Some(slot) = self.table.touch(flow) {
                 self.core.touch(slot);
             }

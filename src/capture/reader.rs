@@ -242,6 +242,41 @@ impl FileReader {
         }
     }
 
+    /// Goes to the frames that can be had without reading, up to `most` items in all. A pcap's
+    /// records are so alike that this is worth a loop of its own.
+    #[inline]
+    pub(crate) fn advance_buffered(
+        &mut self,
+        ledger: &mut Ledger,
+        items: &mut Vec<Current>,
+        most: usize,
+    ) {
+        while items.len() < most && self.has_frame_buffered() {
+            let Records::Pcap(pcap) = &self.records else {
+                if self.advance(ledger).is_none() {
+                    return;
+                }
+                items.push(self.current);
+                continue;
+            };
+            let offset = self.buffer.position();
+            let Step::Frame(frame) = pcap.next(&mut self.buffer) else {
+                return;
+            };
+            let Some(summary) = ledger.files.get_mut(self.file as usize) else {
+                return;
+            };
+            let time = self.note_frame(&frame, summary, offset);
+            let number = summary.frames;
+            self.current = Current::Frame {
+                frame,
+                time,
+                number,
+            };
+            items.push(self.current);
+        }
+    }
+
     /// An item found by some step, as long as nothing was read since.
     #[inline]
     pub(crate) fn lend(&self, current: Current) -> Option<Item<'_>> {

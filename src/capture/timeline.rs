@@ -192,11 +192,8 @@ impl Capture {
             return false;
         };
         batch.items.push(reader.current());
-        while alone && batch.items.len() < BATCH && reader.has_frame_buffered() {
-            if reader.advance(&mut self.ledger).is_none() {
-                break;
-            }
-            batch.items.push(reader.current());
+        if alone {
+            reader.advance_buffered(&mut self.ledger, &mut batch.items, BATCH);
         }
         true
     }

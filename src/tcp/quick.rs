@@ -39,13 +39,17 @@ impl FlowTable {
         {
             return Quick::General;
         }
-        let Some(slot) = self.find(flow) else {
-            return Quick::General;
-        };
         let limits = self.limits;
-        let Some(connection) = self
-            .slots
-            .get_mut(slot as usize)
+        // Most often the hint is right, and the index is not needed a second time.
+        let hinted = self.connection(flow.slot as usize);
+        let slot = match hinted {
+            Some(connection) if connection.key == flow.key && connection.closed.is_none() => {
+                Some(flow.slot)
+            }
+            _ => self.find(flow),
+        };
+        let Some(connection) = slot
+            .and_then(|slot| self.slots.get_mut(slot as usize))
             .and_then(Option::as_deref_mut)
         else {
             return Quick::General;

@@ -58,6 +58,8 @@ pub struct FlowHash {
     pub(super) key: FlowKey,
     pub(super) from_low: bool,
     pub(super) hash: u64,
+    /// Where the connection was when it was touched; only a hint.
+    pub(super) slot: u32,
 }
 
 /// Counters of the whole table.
@@ -206,13 +208,15 @@ impl FlowTable {
             key,
             from_low,
             hash: self.hasher.hash_one(key),
+            slot: u32::MAX,
         }
     }
 
-    /// The slot of a flow's connection, if there is one now.
+    /// Finds a flow's connection and fetches it, for soon; tells its slot, if there is one now.
     #[must_use]
-    pub fn touch(&self, flow: &FlowHash) -> Option<usize> {
+    pub fn touch(&self, flow: &mut FlowHash) -> Option<usize> {
         let slot = self.find(flow)?;
+        flow.slot = slot;
         let connection = self.connection(slot as usize)?;
         // The latest time stands beyond the two streams, so all that is needed soon comes along.
         std::hint::black_box(connection.last);

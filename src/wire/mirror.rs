@@ -71,6 +71,7 @@ impl MirrorFilter {
 
     /// Whether this segment is the copy of one seen before; if not, it is remembered.
     /// `tcp` begins at the TCP header.
+    #[inline]
     pub(super) fn is_copy(&mut self, segment: &Segment<'_>, tcp: &[u8]) -> bool {
         const ALONE: u8 = TcpFlags::SYN.0 | TcpFlags::FIN.0 | TcpFlags::RST.0;
         if segment.ip_identification == 0
@@ -112,20 +113,16 @@ fn fingerprint(segment: &Segment<'_>, tcp: &[u8]) -> u64 {
         Some(&[high, low]) => u16::from_be_bytes([high, low]),
         _ => 0,
     };
-    let control = u32::from(segment.window) << 16 | u32::from(segment.flags.0);
-    let addresses = mix(
-        fold(segment.source.address) ^ A,
-        fold(segment.destination.address) ^ B,
-    );
-    let numbers = mix(
-        pair(segment.sequence, segment.acknowledgment) ^ B,
-        pair(segment.ip_identification, ports) ^ C,
-    );
-    let rest = mix(
-        pair(segment.payload_length, control) ^ C,
-        pair(u32::from(checksum), u32::from(segment.tap)) ^ A,
-    );
-    let header = addresses ^ numbers.rotate_left(21) ^ rest.rotate_left(42);
+    // The checksum covers the addresses too; they are added where it may not be filled in.
+    let addresses = fold(segment.source.address)
+        .rotate_left(32)
+        .wrapping_add(fold(segment.destination.address));
+    let control =
+        u32::from(checksum) << 16 | u32::from(segment.window) ^ u32::from(segment.flags.0) << 7;
+    let numbers = pair(segment.sequence, segment.acknowledgment) ^ addresses.wrapping_mul(A);
+    let rest = pair(segment.ip_identification, ports)
+        ^ pair(segment.payload_length, control).wrapping_mul(C);
+    let header = mix(numbers, rest ^ B).wrapping_add(u64::from(segment.tap).wrapping_mul(A));
     if segment.ip_identification != 0 {
         return header;
     }
