@@ -1,4 +1,8 @@
 //! What a user of the command line sees: sentences, exit codes, and text that stays text.
+#![allow(
+    clippy::print_stderr,
+    reason = "that a test was skipped belongs on the terminal"
+)]
 
 #[path = "support/recording.rs"]
 #[allow(dead_code, reason = "each test file uses its part")]
@@ -121,7 +125,7 @@ mod bad_input {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            fs::set_permissions(&file, fs::Permissions::from_mode(0)).expect("our own file");
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).expect("our own file");
             // For root nothing is unreadable.
             if fs::File::open(&file).is_err() {
                 fails(
@@ -353,7 +357,7 @@ mod bad_input {
             #[cfg(feature = "live")]
             ("--filter", "port or", "filter"),
             #[cfg(not(feature = "live"))]
-            ("--filter", "port 1883", "without libpcap"),
+            ("--filter", "port 1883", "this build has no capture filters"),
         ] {
             fails(&["decode", option, value, some], 2, &[words]);
         }
