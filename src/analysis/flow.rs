@@ -66,6 +66,7 @@ impl MqttFlow {
         let midstream = tcp.midstream();
         let facts = ConnectionFacts {
             number: tcp.number,
+            slot: tcp.slot(),
             tap: tcp.tap,
             client,
             broker,
@@ -93,6 +94,17 @@ impl MqttFlow {
             Direction::Forward => &mut self.forward,
             Direction::Reverse => &mut self.reverse,
         }
+    }
+
+    /// Reads one word of each part that a packet needs.
+    pub(super) fn touch(&self) {
+        std::hint::black_box((
+            self.opaque,
+            self.forward.at_boundary(),
+            self.reverse.at_boundary(),
+            self.state.packets.to_broker,
+            self.state.level,
+        ));
     }
 
     /// The first bytes seen are awaited to be a CONNECT, so a packet begins with them even where

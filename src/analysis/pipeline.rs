@@ -9,9 +9,12 @@ use crate::session::{
     self, DelayKind, DroppedState, ExchangeRecord, PacketTimes, Received, SessionRecord, Sessions,
     SubscriptionRecord, Towards,
 };
-use crate::tcp::{Chunk, Connection, Direction, EndReason, Event, FlowTable, Gap, TableStatistics};
+use crate::tcp::{
+    Chunk, Connection, Direction, EndReason, Event, FlowHash, FlowTable, Gap, Quick,
+    TableStatistics,
+};
 use crate::time::TimeDelta;
-use crate::wire::{Dissection, Dissector, Skip, WireStatistics};
+use crate::wire::{Dissection, Dissector, Segment, Skip, WireStatistics};
 
 use super::detect::Guess;
 use super::flow::{Mark, MqttFlow, Slot};
@@ -105,25 +108,76 @@ impl Pipeline {
 
     /// Takes one frame.
     pub fn push<O: Observer>(&mut self, frame: &Frame<'_>, observer: &mut O) {
-        self.frames = self.frames.saturating_add(1);
-        if self.frames.is_multiple_of(TICK_FRAMES) {
-            observer.tick(frame.time);
+        self.push_all([*frame], observer);
+    }
+
+    /// Takes frames, in order. Several at a time are faster than one at a time: what is known of
+    /// their connections is fetched for all of them before the first is worked on.
+    pub fn push_all<'f, O: Observer>(
+        &mut self,
+        frames: impl IntoIterator<Item = Frame<'f>>,
+        observer: &mut O,
+    ) {
+        let mut segments = Vec::with_capacity(32);
+        for frame in frames {
+            self.frames = self.frames.saturating_add(1);
+            if self.frames.is_multiple_of(TICK_FRAMES) {
+                observer.tick(frame.time);
+            }
+            match self.dissector.dissect_usual(&frame) {
+                Some(Dissection::Tcp(segment)) => {
+                    segments.push((segment, self.table.hash(&segment)));
+                }
+                Some(Dissection::Skipped(_)) => {}
+                None => {
+                    self.take_all(&mut segments, observer);
+                    self.push_unusual(&frame, observer);
+                }
+            }
         }
-        let segment = match self.dissector.dissect(frame) {
-            Dissection::Tcp(segment) => segment,
+        self.take_all(&mut segments, observer);
+    }
+
+    fn push_unusual<O: Observer>(&mut self, frame: &Frame<'_>, observer: &mut O) {
+        match self.dissector.dissect(frame) {
+            Dissection::Tcp(segment) => {
+                let mut delivery = self.table.push(&segment);
+                while let Some(event) = delivery.next() {
+                    self.core.take(event, observer);
+                }
+            }
             Dissection::Skipped(Skip::NotTcp {
                 ports: Some(ports), ..
             }) => {
                 self.core
                     .other
                     .add_datagram(ports, u64::from(frame.wire_length));
-                return;
             }
-            Dissection::Skipped(_) => return,
-        };
-        let mut delivery = self.table.push(&segment);
-        while let Some(event) = delivery.next() {
-            self.core.take(event, observer);
+            Dissection::Skipped(_) => {}
+        }
+    }
+
+    fn take_all<O: Observer>(
+        &mut self,
+        segments: &mut Vec<(Segment<'_>, FlowHash)>,
+        observer: &mut O,
+    ) {
+        for (_, flow) in segments.iter() {
+            if let Some(slot) = self.table.touch(flow) {
+                self.core.touch(slot);
+            }
+        }
+        for (segment, flow) in segments.drain(..) {
+            match self.table.push_quick(&segment, &flow) {
+                Quick::Data(tcp, chunk) => self.core.data(tcp, &chunk, observer),
+                Quick::Nothing => {}
+                Quick::General => {
+                    let mut delivery = self.table.push_hashed(&segment, &flow);
+                    while let Some(event) = delivery.next() {
+                        self.core.take(event, observer);
+                    }
+                }
+            }
         }
     }
 
@@ -192,6 +246,13 @@ impl Pipeline {
 }
 
 impl Core {
+    /// Fetches what is known of a connection, for soon.
+    fn touch(&self, slot: usize) {
+        if let Some(Slot::Mqtt(flow)) = self.slots.get(slot) {
+            flow.touch();
+        }
+    }
+
     fn take<O: Observer>(&mut self, event: Event<'_>, observer: &mut O) {
         match event {
             Event::Opened(tcp) => self.open(tcp),
@@ -263,6 +324,9 @@ impl Core {
             wanted,
             observer,
         };
+        // The directions are handed on one by one, so one may be ahead of the other's hole.
+        flow.state
+            .set_hole(tcp.has_hole(chunk.direction.opposite()));
         let mark = Mark {
             first_seen: chunk.first_seen,
             whole: chunk.whole,
@@ -290,6 +354,13 @@ impl Core {
         if self.buffered > self.options.stream_bytes && kept > 0 {
             self.limited_streams = self.limited_streams.saturating_add(1);
             flow.stream_mut(chunk.direction).stop_buffering();
+        }
+        while let Some((slot, number)) = self.sessions.next_displaced() {
+            if let Some(Slot::Mqtt(old)) = self.slots.get_mut(slot)
+                && old.state.facts.number == number
+            {
+                self.sessions.displace(&mut old.state, &mut tee);
+            }
         }
     }
 
@@ -389,6 +460,9 @@ impl Core {
             observer,
         };
         let ended = !matches!(end, EndReason::CaptureEnded | EndReason::Evicted);
+        if ended {
+            flow.state.silent_until(tcp.last);
+        }
         self.sessions.close(&mut flow.state, ended, &mut tee);
         if !wanted {
             return;

@@ -41,7 +41,7 @@ pub use error::{CaptureError, Foreign};
 pub use filter::{FilterError, FrameFilter};
 pub use source::{Compression, Container};
 pub use summary::{FileSummary, TapSummary, Warning, WarningKind};
-pub use timeline::Capture;
+pub use timeline::{Batch, Capture};
 pub use writer::{Interface, InterfaceStatistics, PcapngWriter};
 
 use crate::frame::Frame;

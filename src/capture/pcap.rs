@@ -68,6 +68,18 @@ impl Pcap {
         })
     }
 
+    /// Whether a whole record is there without reading.
+    #[inline]
+    pub(crate) fn has_record(&self, buffer: &Buffer) -> bool {
+        let unread = buffer.unread();
+        let Some(head) = unread.first_chunk::<16>() else {
+            return false;
+        };
+        let captured = self.order.u32(head, 8);
+        captured <= MAX_RECORD
+            && self.record_header.saturating_add(captured as usize) <= unread.len()
+    }
+
     /// The next record.
     ///
     /// A captured length above the length on the wire is believed, and the wire length raised to

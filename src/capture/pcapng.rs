@@ -120,6 +120,18 @@ impl Pcapng {
         }
     }
 
+    /// Whether the next block is one with a packet, and there without reading.
+    #[inline]
+    pub(crate) fn has_packet(&self, buffer: &Buffer) -> bool {
+        let unread = buffer.unread();
+        let Some(head) = unread.first_chunk::<FRAMING>() else {
+            return false;
+        };
+        self.order.u32(head, 0) == ENHANCED_PACKET
+            && self.order.u32(head, 4) <= MAX_RECORD
+            && self.order.u32(head, 4) as usize <= unread.len()
+    }
+
     /// Checks the framing of the next block, after which it can be read whole.
     fn frame(&mut self, buffer: &mut Buffer) -> Result<Framed, Step> {
         self.offset = buffer.position();

@@ -65,8 +65,8 @@ enum Records {
 }
 
 /// What the last step found.
-#[derive(Clone, Copy)]
-enum Current {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Current {
     Nothing,
     Frame {
         frame: LentFrame,
@@ -223,7 +223,29 @@ impl FileReader {
     /// The item that the last step went to.
     #[inline]
     pub(crate) fn item(&self) -> Option<Item<'_>> {
-        match self.current {
+        self.lend(self.current)
+    }
+
+    /// What the last step went to, to be lent later.
+    pub(crate) const fn current(&self) -> Current {
+        self.current
+    }
+
+    /// Whether the next step finds a frame without reading from the source, so that what was
+    /// found before it stays where it is.
+    #[inline]
+    pub(crate) fn has_frame_buffered(&self) -> bool {
+        match &self.records {
+            Records::Pcap(pcap) => pcap.has_record(&self.buffer),
+            Records::Pcapng(pcapng) => pcapng.has_packet(&self.buffer),
+            Records::Cut | Records::Ended => false,
+        }
+    }
+
+    /// An item found by some step, as long as nothing was read since.
+    #[inline]
+    pub(crate) fn lend(&self, current: Current) -> Option<Item<'_>> {
+        match current {
             Current::Nothing => None,
             Current::Frame {
                 frame,

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::buffer::{BUFFER, SMALL_BUFFER};
 use super::error::CaptureError;
 use super::inputs::{self, Inputs};
-use super::reader::FileReader;
+use super::reader::{Current, FileReader};
 use super::series::{RotatedName, rotated_name};
 use super::source::{Recognised, recognise};
 use super::summary::{FileSummary, Ledger, TapSummary, WarningKind};
@@ -22,6 +22,16 @@ use crate::time::Timestamp;
 
 /// From how many files on each gets a smaller buffer.
 const MANY_FILES: usize = 16;
+
+/// Most items of a [`Batch`]: enough to look up that many connections at once, few enough that
+/// their frames stay in a first-level cache.
+const BATCH: usize = 32;
+
+/// Items that lie in a reader's buffer together.
+#[derive(Debug, Default)]
+pub struct Batch {
+    items: Vec<Current>,
+}
 
 /// Capture files, directories of them and standard input, read as one timeline.
 ///
@@ -164,6 +174,41 @@ impl Capture {
         }
         let series = self.series.get(self.current?)?;
         series.reader.as_ref()?.item()
+    }
+
+    /// Goes to the next frames or secrets, as many as can be had without reading in between;
+    /// `false` at the end of all files. [`Batch`] says what they are, and [`lend`](Self::lend)
+    /// lends them, until the next call.
+    pub fn next_batch(&mut self, batch: &mut Batch) -> bool {
+        batch.items.clear();
+        if self.next_item().is_none() {
+            return false;
+        }
+        let alone = self.series.len() == 1;
+        let Some(reader) = self
+            .current
+            .and_then(|index| self.series.get_mut(index)?.reader.as_mut())
+        else {
+            return false;
+        };
+        batch.items.push(reader.current());
+        while alone && batch.items.len() < BATCH && reader.has_frame_buffered() {
+            if reader.advance(&mut self.ledger).is_none() {
+                break;
+            }
+            batch.items.push(reader.current());
+        }
+        true
+    }
+
+    /// The items of a batch that [`next_batch`](Self::next_batch) just went to.
+    pub fn lend<'a>(&'a self, batch: &'a Batch) -> impl Iterator<Item = Item<'a>> {
+        let series = self.current.and_then(|index| self.series.get(index));
+        let reader = series.and_then(|series| series.reader.as_ref());
+        batch
+            .items
+            .iter()
+            .filter_map(move |&item| reader?.lend(item))
     }
 
     /// The files, in the order in which they were named, as far as they have been read.

@@ -1,12 +1,12 @@
 //! Captures through the pipeline.
 
 use crate::analysis::{Observer, Pipeline};
-use crate::capture::{Capture, FileSummary, Item};
+use crate::capture::{Batch, Capture, FileSummary, Item};
 use crate::results::escape;
 
 use super::args::CaptureArgs;
 use super::error::Failure;
-use super::settings::Settings;
+use super::settings::{Settings, wants};
 use super::terminal::complain;
 
 /// Open captures and how to read them.
@@ -29,7 +29,7 @@ impl Input {
         self.capture.files().iter().map(bytes).collect()
     }
 
-    /// Reads everything; `go_on` is asked after each frame whether to.
+    /// Reads everything; `go_on` is asked now and then whether to.
     pub(super) fn run<O: Observer>(
         &mut self,
         observer: &mut O,
@@ -37,18 +37,19 @@ impl Input {
     ) -> Pipeline {
         let mut pipeline = Pipeline::new(self.settings.options.clone());
         let Self { capture, settings } = self;
-        while let Some(item) = capture.next_item() {
-            // Secrets of encrypted connections are kept for when there is something to decrypt.
-            let Item::Frame(frame) = item else { continue };
-            if !settings.wants(frame.time)
-                || settings
-                    .filter
-                    .as_mut()
-                    .is_some_and(|filter| !filter.matches(&frame))
-            {
-                continue;
-            }
-            pipeline.push(&frame, observer);
+        let mut batch = Batch::default();
+        while capture.next_batch(&mut batch) {
+            let frames = capture.lend(&batch).filter_map(|item| match item {
+                Item::Frame(frame) => {
+                    let filter = settings.filter.as_mut();
+                    let wanted = (settings.since, settings.until) == (None, None)
+                        || wants(settings.since, settings.until, frame.time);
+                    (wanted && filter.is_none_or(|filter| filter.matches(&frame))).then_some(frame)
+                }
+                // Secrets of encrypted connections are kept for when there is something to decrypt.
+                Item::Secrets { .. } => None,
+            });
+            pipeline.push_all(frames, observer);
             if !go_on(observer) {
                 break;
             }

@@ -77,11 +77,11 @@ impl Settings {
             },
         })
     }
+}
 
-    /// Whether frames of this time are wanted.
-    pub(super) fn wants(&self, time: Timestamp) -> bool {
-        self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time < until)
-    }
+/// Whether a time lies from `since` on and before `until`.
+pub(super) fn wants(since: Option<Timestamp>, until: Option<Timestamp>, time: Timestamp) -> bool {
+    since.is_none_or(|since| time >= since) && until.is_none_or(|until| time < until)
 }
 
 /// RFC 3339, or seconds since 1970 with up to nine decimals.

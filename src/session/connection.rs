@@ -96,6 +96,8 @@ pub struct ConnackFacts {
 pub struct ConnectionFacts {
     /// Number of the TCP connection.
     pub number: u64,
+    /// Its index among the open connections.
+    pub slot: usize,
     /// The tap that saw it.
     pub tap: u16,
     /// The client.
@@ -130,12 +132,16 @@ pub struct ConnectionState {
     pub(super) exchanges: PerWay<Exchanges>,
     pub(super) subscriptions: Box<Subscriptions>,
     pub(super) gaps: u32,
+    /// Bytes of the other direction are missing at the moment.
+    pub(super) hole: bool,
     pub(super) ping: Option<Timestamp>,
     pub(super) last_packet: Option<Timestamp>,
     pub(super) last_from_client: Option<Timestamp>,
     pub(super) disconnected: bool,
     pub(super) session: Option<u32>,
     pub(super) session_ended: bool,
+    /// Its CONNECT came while another connection of the client was open.
+    pub(super) takes_over: bool,
 }
 
 impl ConnectionState {
@@ -156,12 +162,14 @@ impl ConnectionState {
             exchanges: PerWay::default(),
             subscriptions: Box::default(),
             gaps: 0,
+            hole: false,
             ping: None,
             last_packet: None,
             last_from_client: None,
             disconnected: false,
             session: None,
             session_ended: false,
+            takes_over: false,
         }
     }
 

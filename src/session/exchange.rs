@@ -97,7 +97,7 @@ impl Exchange {
     /// Where it stands. `ended`: the connection is over; `gaps`: the connection's count now.
     pub(super) fn outcome(&self, gaps: u32, ended: bool) -> ExchangeOutcome {
         let finished = self.puback.is_some() || self.pubcomp.is_some();
-        if self.headless || (!finished && gaps != self.gaps) {
+        if self.headless || (!finished && gaps > self.gaps) {
             ExchangeOutcome::Unknown
         } else if self.reason_code.is_some_and(|code| code >= 0x80) {
             ExchangeOutcome::Rejected

@@ -39,8 +39,36 @@ impl ConnectionState {
         }
     }
 
+    /// Takes note of when the connection ended: a silence that no packet ended counts too.
+    pub fn silent_until(&mut self, end: Timestamp) {
+        if let (Some(before), false) = (self.last_from_client, self.disconnected) {
+            self.check_silence(before, end);
+        }
+    }
+
+    fn check_silence(&mut self, before: Timestamp, now: Timestamp) {
+        let Some(seconds) = self.keep_alive() else {
+            return;
+        };
+        let allowed = TimeDelta::from_millis(i64::from(seconds).saturating_mul(1500));
+        if now - before > allowed {
+            self.keep_alive_violations = self.keep_alive_violations.saturating_add(1);
+        }
+    }
+
+    /// Tells whether bytes of the other direction are missing at this time: what a packet
+    /// answers, or what answers it, may be among them.
+    pub const fn set_hole(&mut self, hole: bool) {
+        self.hole = hole;
+    }
+
+    /// Gaps so far; a hole counts already, as it may become one.
+    pub(super) fn gap_count(&self) -> u32 {
+        self.gaps.saturating_add(u32::from(self.hole))
+    }
+
     fn complete(&self) -> bool {
-        !self.facts.midstream && self.gaps == 0
+        !self.facts.midstream && self.gap_count() == 0
     }
 }
 
@@ -58,7 +86,7 @@ impl Sessions {
         check_order(state, towards, packet_type, &mut violations);
         check_size(state, received, &mut violations);
         *state.packets.get_mut(towards) = state.packets.get(towards).saturating_add(1);
-        state.last_packet = Some(times.last);
+        state.last_packet = state.last_packet.max(Some(times.last));
         if towards == Towards::Broker {
             watch_keep_alive(state, times);
         }
@@ -69,18 +97,22 @@ impl Sessions {
             Packet::Acknowledgment(packet) => {
                 self.acknowledgment(state, towards, times, packet, &mut violations, observer);
             }
-            Packet::Connect(packet) if towards == Towards::Broker => connect(state, packet, times),
+            Packet::Connect(packet) if towards == Towards::Broker => {
+                connect(state, packet, times);
+                state.takes_over |= self.is_connected(state);
+            }
             Packet::Connack(packet) if towards == Towards::Client => {
                 self.connack(state, packet, times, observer);
             }
             Packet::Subscribe(_) | Packet::Unsubscribe(_) if towards == Towards::Broker => {
+                check_request_identifier(state, received, &mut violations);
                 subscribe(state, received, observer);
             }
             Packet::Suback(packet) if towards == Towards::Client => {
                 suback(state, packet, times, &mut violations, observer);
             }
             Packet::Unsuback(packet) if towards == Towards::Client => {
-                unsuback(state, packet, &mut violations);
+                unsuback(state, packet, &mut violations, observer);
             }
             Packet::Pingreq if towards == Towards::Broker => {
                 state.ping.get_or_insert(times.first);
@@ -210,7 +242,10 @@ impl Sessions {
         }
         let topic = state.topic(towards, publish);
         if let Some(open) = state.exchanges.get(towards).get(&packet_id) {
-            let same = open.qos == publish.qos
+            // In a gap the acknowledgment may have freed the identifier.
+            let surely_open = open.gaps >= state.gap_count();
+            let same = surely_open
+                && open.qos == publish.qos
                 && open.payload == payload
                 && topic.is_none_or(|topic| topic == open.topic || open.topic.is_empty());
             if same || publish.dup {
@@ -221,9 +256,14 @@ impl Sessions {
                 }
                 return;
             }
-            violations.insert(SessionViolation::PacketIdentifierInUse);
-            self.finish_exchange(state, towards, packet_id, true, observer);
+            violations.insert_if(surely_open, SessionViolation::PacketIdentifierInUse);
+            self.finish_exchange(state, towards, packet_id, observer);
         }
+        let requested = towards == Towards::Broker
+            && state.level != ProtocolLevel::V3_1
+            && state.complete()
+            && state.subscriptions.awaits(packet_id);
+        violations.insert_if(requested, SessionViolation::PacketIdentifierInUse);
         if self.in_flight >= self.limits.exchanges {
             self.dropped.exchanges = self.dropped.exchanges.saturating_add(1);
             return;
@@ -231,11 +271,12 @@ impl Sessions {
         let topic = self
             .pool
             .take(state.topic(towards, publish).unwrap_or_default());
-        let mut exchange = Exchange::new(publish.qos, topic, payload, state.gaps);
+        let mut exchange = Exchange::new(publish.qos, topic, payload, state.gap_count());
         exchange.publish = Some(received.times.first);
         exchange.transmissions = 1;
-        // A repetition whose first transmission was not seen: before the capture, or in a gap.
-        exchange.headless = publish.dup && !state.complete();
+        // A repetition whose first transmission was not seen: before the capture, in a gap, or
+        // on an earlier connection of the session that was not seen.
+        exchange.headless = publish.dup && !(state.complete() && state.session_is_new());
         self.in_flight = self.in_flight.saturating_add(1);
         let exchanges = state.exchanges.get_mut(towards);
         exchanges.insert(packet_id, exchange);
@@ -261,6 +302,9 @@ impl Sessions {
         let Some(packet_id @ 1..) = packet.packet_id else {
             return;
         };
+        // 3.4.2.1: left out in MQTT 5, the reason code is 0x00.
+        let implied = state.level.is_v5().then_some(0);
+        let reason_code = packet.reason_code.or(implied);
         // PUBREL goes the way of the message, the others come back.
         let way = match packet.kind {
             PacketType::Pubrel => towards,
@@ -279,7 +323,8 @@ impl Sessions {
                     } else {
                         2
                     };
-                    let mut exchange = Exchange::new(qos, Vec::new(), (None, None), state.gaps);
+                    let mut exchange =
+                        Exchange::new(qos, Vec::new(), (None, None), state.gap_count());
                     exchange.headless = true;
                     exchange
                 }
@@ -299,13 +344,13 @@ impl Sessions {
         if wrong {
             return;
         }
-        exchange.reason_code = packet.reason_code.or(exchange.reason_code);
+        exchange.reason_code = reason_code;
         let done = advance(exchange, packet.kind, times, |kind, delay| {
             observer.delay(kind, way, delay);
         });
-        let refused = packet.reason_code.is_some_and(|code| code >= 0x80);
+        let refused = reason_code.is_some_and(|code| code >= 0x80);
         if done || refused {
-            self.finish_exchange(state, way, packet_id, false, observer);
+            self.finish_exchange(state, way, packet_id, observer);
         }
     }
 
@@ -315,7 +360,6 @@ impl Sessions {
         state: &mut ConnectionState,
         towards: Towards,
         packet_id: u16,
-        ended: bool,
         observer: &mut O,
     ) {
         let Some(exchange) = state.exchanges.get_mut(towards).remove(&packet_id) else {
@@ -329,7 +373,8 @@ impl Sessions {
             towards,
             packet_id,
         };
-        let outcome = exchange.outcome(state.gaps, ended);
+        // The connection goes on, so it is not what ended the exchange.
+        let outcome = exchange.outcome(state.gap_count(), false);
         observer.exchange(&exchange.record(place, outcome));
         self.pool.give(exchange.topic);
     }
@@ -412,7 +457,7 @@ fn subscribe<O: Observer>(state: &mut ConnectionState, received: &Received<'_>, 
     };
     match &received.parsed.packet {
         Packet::Subscribe(packet) => subscriptions.subscribe(packet, received.times, ended),
-        Packet::Unsubscribe(packet) => subscriptions.unsubscribe(packet, received.times, ended),
+        Packet::Unsubscribe(packet) => subscriptions.unsubscribe(packet, received.times),
         _ => {}
     }
     state.subscriptions = subscriptions;
@@ -439,19 +484,45 @@ fn suback<O: Observer>(
     }
 }
 
-fn unsuback(
+fn unsuback<O: Observer>(
     state: &mut ConnectionState,
     packet: &Unsuback<'_>,
     violations: &mut SessionViolations,
+    observer: &mut O,
 ) {
     let complete = state.complete();
-    match state.subscriptions.unsubscribed(packet.packet_id) {
+    let mut subscriptions = std::mem::take(&mut state.subscriptions);
+    let subscriber = state.subscriber();
+    let answer = subscriptions.unsubscribed(packet.packet_id, packet.reason_codes, |old| {
+        observer.subscription(&old.record(subscriber, None));
+    });
+    state.subscriptions = subscriptions;
+    match answer {
         Some(filters) => {
             let fits = !state.level.is_v5() || filters == packet.reason_codes.len() as u64;
             violations.insert_if(!fits, SessionViolation::ReasonCodeCount);
         }
         None => violations.insert_if(complete, SessionViolation::UnknownPacketIdentifier),
     }
+}
+
+/// [MQTT-2.3.1-2, MQTT 5: MQTT-2.2.1-3] one pool of identifiers serves what a client sends:
+/// SUBSCRIBE and UNSUBSCRIBE take none that a message or another request still uses.
+fn check_request_identifier(
+    state: &ConnectionState,
+    received: &Received<'_>,
+    violations: &mut SessionViolations,
+) {
+    // MQTT 3.1 sends a request again with the same identifier.
+    let (Some(packet_id), true) = (
+        received.parsed.packet.packet_id(),
+        state.level != ProtocolLevel::V3_1 && state.complete(),
+    ) else {
+        return;
+    };
+    let used =
+        state.exchanges.to_broker.contains_key(&packet_id) || state.subscriptions.awaits(packet_id);
+    violations.insert_if(used, SessionViolation::PacketIdentifierInUse);
 }
 
 /// The rules of who may send what, and when.
@@ -511,11 +582,8 @@ fn check_size(
 /// connection [MQTT-3.1.2-24, MQTT 5: MQTT-3.1.2-22].
 fn watch_keep_alive(state: &mut ConnectionState, times: PacketTimes) {
     let before = state.last_from_client.replace(times.last);
-    if let (Some(before), Some(seconds)) = (before, state.keep_alive()) {
-        let allowed = TimeDelta::from_millis(i64::from(seconds).saturating_mul(1500));
-        if times.first - before > allowed {
-            state.keep_alive_violations = state.keep_alive_violations.saturating_add(1);
-        }
+    if let Some(before) = before {
+        state.check_silence(before, times.first);
     }
 }
 

@@ -72,6 +72,8 @@ pub(super) struct Session {
     keep_alive_violations: u64,
     /// Connections of this client that are open.
     open: u32,
+    /// Slot and number of the latest of them.
+    holder: Option<(usize, u64)>,
     parked: Option<Box<Parked>>,
     /// Since when it is in the order of disconnected sessions.
     away: Option<u64>,
@@ -99,6 +101,8 @@ pub struct Sessions {
     pub(super) in_flight: usize,
     pub(super) parked: usize,
     pub(super) dropped: DroppedState,
+    /// Connections whose session goes on in another one although they are still open.
+    displaced: Vec<(usize, u64)>,
 }
 
 impl Sessions {
@@ -117,6 +121,7 @@ impl Sessions {
             in_flight: 0,
             parked: 0,
             dropped: DroppedState::default(),
+            displaced: Vec::new(),
         }
     }
 
@@ -142,6 +147,24 @@ impl Sessions {
         self.slots.get_mut(slot? as usize)?.as_mut()
     }
 
+    /// Whether another connection of the client that `state`'s CONNECT names is open. The
+    /// broker may close that one before it answers, so this is asked when the CONNECT comes.
+    pub(super) fn is_connected(&self, state: &ConnectionState) -> bool {
+        let client_id = state.client_id().unwrap_or_default();
+        if client_id.is_empty() || state.session.is_some() {
+            return false;
+        }
+        let key = Key {
+            tap: state.facts.tap,
+            broker: state.facts.broker,
+            client_id: client_id.into(),
+        };
+        self.index
+            .get(&key)
+            .and_then(|&slot| self.slots.get(slot as usize)?.as_ref())
+            .is_some_and(|session| session.open > 0)
+    }
+
     /// Attaches an accepted connection to its session.
     pub(super) fn attach<O: Observer>(&mut self, state: &mut ConnectionState, observer: &mut O) {
         if state.session.is_some() {
@@ -157,8 +180,10 @@ impl Sessions {
         session.connections = session.connections.saturating_add(1);
         session.taken_over = session
             .taken_over
-            .saturating_add(u32::from(session.open > 0));
+            .saturating_add(u32::from(state.takes_over || session.open > 0));
         session.open = session.open.saturating_add(1);
+        let holder = (state.facts.slot, state.facts.number);
+        let displaced = session.holder.replace(holder);
         let present = state
             .connack
             .as_ref()
@@ -169,6 +194,9 @@ impl Sessions {
             self.away.remove(&away);
         }
         state.session = Some(slot);
+        if let (true, Some(displaced)) = (present, displaced) {
+            self.displaced.push(displaced);
+        }
         if let Some(parked) = discarded {
             self.report_parked(state.facts.tap, *parked, observer);
         }
@@ -210,6 +238,7 @@ impl Sessions {
             publishes: PerWay::default(),
             keep_alive_violations: 0,
             open: 0,
+            holder: None,
             parked: None,
             away: None,
         };
@@ -316,9 +345,23 @@ impl Sessions {
             other => other,
         };
         observer.exchange(&exchange.record(place, outcome));
-        exchange.gaps = state.gaps;
+        exchange.gaps = state.gap_count();
         exchange.carried_from = Some(place.connection);
         Some(exchange)
+    }
+
+    /// A connection, by slot and number, whose session went on in another one while it was
+    /// open: hand its state to [`Sessions::displace`].
+    pub fn next_displaced(&mut self) -> Option<(usize, u64)> {
+        self.displaced.pop()
+    }
+
+    /// Lets the exchanges of a connection wait for the one that took its session over: of the
+    /// old connection's end often only the broker's half is seen, or nothing at all.
+    pub fn displace<O: Observer>(&mut self, state: &mut ConnectionState, observer: &mut O) {
+        if state.persistent() {
+            self.park(state, true, observer);
+        }
     }
 
     /// Books a closed connection on its session; its exchanges wait there, or are over.
@@ -328,6 +371,11 @@ impl Sessions {
         ended: bool,
         observer: &mut O,
     ) {
+        self.park(state, ended, observer);
+        self.book(state);
+    }
+
+    fn park<O: Observer>(&mut self, state: &mut ConnectionState, ended: bool, observer: &mut O) {
         let session_slot = state.session;
         let persistent = ended && state.persistent() && session_slot.is_some();
         let count = state.in_flight();
@@ -361,7 +409,6 @@ impl Sessions {
         } else {
             self.report_open(state.facts.tap, parked, ended, observer);
         }
-        self.book(state);
     }
 
     fn report_open<O: Observer>(&mut self, tap: u16, open: Parked, ended: bool, observer: &mut O) {
@@ -413,6 +460,9 @@ impl Sessions {
             .saturating_add(publishes.to_client);
         session.keep_alive_violations = session.keep_alive_violations.saturating_add(violations);
         session.open = session.open.saturating_sub(1);
+        if session.holder == Some((state.facts.slot, state.facts.number)) {
+            session.holder = None;
+        }
         if session.open == 0 {
             session.away = Some(departure);
             if let Some(slot) = state.session {

@@ -20,6 +20,8 @@ pub(super) struct Subscription {
     requested_qos: u8,
     answer: Option<(u8, Timestamp)>,
     subscribe: Timestamp,
+    /// First byte of an UNSUBSCRIBE that was not answered yet.
+    unsubscribe: Option<Timestamp>,
 }
 
 /// A SUBSCRIBE or UNSUBSCRIBE that awaits its answer.
@@ -31,6 +33,15 @@ struct Request {
     count: u64,
 }
 
+/// An UNSUBSCRIBE that awaits its answer.
+#[derive(Debug, Default)]
+struct Removal {
+    count: u64,
+    /// Of the filters that are subscribed: place in the packet, and sequence number. No
+    /// subscription is in two of them, so that all together are bounded.
+    filters: Vec<(u64, u64)>,
+}
+
 /// All subscriptions of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
@@ -39,7 +50,7 @@ pub(super) struct Subscriptions {
     /// Sequence number of the active subscription to a filter.
     by_filter: BTreeMap<Box<[u8]>, u64>,
     subscribing: BTreeMap<u16, Request>,
-    unsubscribing: BTreeMap<u16, Request>,
+    unsubscribing: BTreeMap<u16, Removal>,
     next: u64,
     bytes: usize,
     pub(super) granted: u64,
@@ -58,7 +69,7 @@ impl Subscription {
     pub(super) fn record<'a>(
         &'a self,
         subscriber: Subscriber<'a>,
-        unsubscribe: Option<Timestamp>,
+        replaced: Option<Timestamp>,
     ) -> SubscriptionRecord<'a> {
         SubscriptionRecord {
             connection: subscriber.connection,
@@ -70,7 +81,7 @@ impl Subscription {
             reason_code: self.answer.map(|(code, _)| code),
             subscribe: self.subscribe,
             suback: self.answer.map(|(_, time)| time),
-            unsubscribe,
+            unsubscribe: self.unsubscribe.or(replaced),
         }
     }
 }
@@ -108,6 +119,7 @@ impl Subscriptions {
                     requested_qos: subscription.qos(),
                     answer: None,
                     subscribe: times.first,
+                    unsubscribe: None,
                 },
             );
         }
@@ -145,38 +157,54 @@ impl Subscriptions {
         Some((request.first, request.count))
     }
 
-    /// Takes an UNSUBSCRIBE; hands out the subscriptions that it ends.
-    pub(super) fn unsubscribe(
-        &mut self,
-        packet: &Unsubscribe<'_>,
-        times: PacketTimes,
-        mut ended: impl FnMut(&Subscription, Timestamp),
-    ) {
-        let mut count = 0_u64;
+    /// Takes an UNSUBSCRIBE.
+    pub(super) fn unsubscribe(&mut self, packet: &Unsubscribe<'_>, times: PacketTimes) {
+        let room = self.unsubscribing.len() < KEPT_REQUESTS;
+        let mut removal = Removal::default();
         for filter in packet.filters {
-            count = count.saturating_add(1);
+            let place = removal.count;
+            removal.count = place.saturating_add(1);
             if let Some(sequence) = self.by_filter.remove(filter)
-                && let Some(old) = self.active.remove(&sequence)
+                && let Some(ending) = self.active.get_mut(&sequence)
             {
-                self.bytes = self.bytes.saturating_sub(old.filter.len());
-                ended(&old, times.first);
+                ending.unsubscribe = Some(times.first);
+                removal.filters.push((place, sequence));
             }
         }
-        if let Some(packet_id) = packet.packet_id
-            && self.unsubscribing.len() < KEPT_REQUESTS
-        {
-            let request = Request {
-                first: times.first,
-                from: 0,
-                count,
-            };
-            self.unsubscribing.insert(packet_id, request);
+        if let (Some(packet_id), true) = (packet.packet_id, room) {
+            self.unsubscribing.insert(packet_id, removal);
         }
     }
 
-    /// Takes an UNSUBACK: how many filters its UNSUBSCRIBE had, if it was seen.
-    pub(super) fn unsubscribed(&mut self, packet_id: Option<u16>) -> Option<u64> {
-        Some(self.unsubscribing.remove(&packet_id?)?.count)
+    /// Takes an UNSUBACK: how many filters its UNSUBSCRIBE had, if it was seen. Hands out the
+    /// subscriptions that ended; a reason code of 128 or more leaves one as it was.
+    pub(super) fn unsubscribed(
+        &mut self,
+        packet_id: Option<u16>,
+        codes: &[u8],
+        mut ended: impl FnMut(&Subscription),
+    ) -> Option<u64> {
+        let removal = self.unsubscribing.remove(&packet_id?)?;
+        for (place, sequence) in removal.filters {
+            let code = usize::try_from(place).ok().and_then(|at| codes.get(at));
+            if code.is_some_and(|&code| code >= 0x80) {
+                if let Some(kept) = self.active.get_mut(&sequence) {
+                    kept.unsubscribe = None;
+                    self.by_filter
+                        .entry(kept.filter.clone())
+                        .or_insert(sequence);
+                }
+            } else if let Some(old) = self.active.remove(&sequence) {
+                self.bytes = self.bytes.saturating_sub(old.filter.len());
+                ended(&old);
+            }
+        }
+        Some(removal.count)
+    }
+
+    /// Whether a SUBSCRIBE or UNSUBSCRIBE with this identifier awaits its answer.
+    pub(super) fn awaits(&self, packet_id: u16) -> bool {
+        self.subscribing.contains_key(&packet_id) || self.unsubscribing.contains_key(&packet_id)
     }
 
     pub(super) fn remaining(&self) -> impl Iterator<Item = &Subscription> {

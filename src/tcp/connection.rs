@@ -5,6 +5,7 @@ use crate::wire::{Endpoint, Segment};
 
 use super::sequence::SequenceNumber;
 use super::stream::HalfStream;
+use super::table::FlowKey;
 use super::{Direction, StreamStatistics};
 
 /// Why a connection is over.
@@ -54,9 +55,20 @@ pub(super) enum Handshake {
     Done,
 }
 
-/// A TCP connection as the table knows it.
+/// A TCP connection as the table knows it. What every segment touches comes first.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Connection {
+    pub(super) halves: [HalfStream; 2],
+    pub(super) key: FlowKey,
+    /// Time of the latest segment.
+    pub last: Timestamp,
+    pub(super) slot: u32,
+    pub(super) seen: [bool; 2],
+    /// The forward direction goes from the key's lower endpoint to the higher one.
+    forward_from_low: bool,
+    pub(super) handshake: Handshake,
+    pub(super) closed: Option<EndReason>,
     /// 1-based, in order of first frame over the whole capture.
     pub number: u64,
     /// The tap that saw it.
@@ -69,8 +81,8 @@ pub struct Connection {
     pub initiator_known: bool,
     /// Time of the first segment.
     pub first: Timestamp,
-    /// Time of the latest segment.
-    pub last: Timestamp,
+    /// The latest frame, as file and number within it.
+    pub last_frame: (u32, u64),
     /// Shortest time seen from a segment of the forward sender to its answer: the part of the
     /// round trip between the tap and `endpoints[1]`.
     pub round_trip_beyond: Option<TimeDelta>,
@@ -78,16 +90,17 @@ pub struct Connection {
     pub round_trip_before: Option<TimeDelta>,
     /// From SYN to the first ACK of the initiator.
     pub handshake_time: Option<TimeDelta>,
-    pub(super) slot: u32,
-    pub(super) halves: [HalfStream; 2],
-    pub(super) handshake: Handshake,
     pub(super) syn_time: Option<Timestamp>,
-    pub(super) closed: Option<EndReason>,
-    pub(super) seen: [bool; 2],
 }
 
 impl Connection {
-    pub(super) fn new(number: u64, slot: u32, segment: &Segment<'_>) -> Self {
+    pub(super) fn new(
+        number: u64,
+        slot: u32,
+        key: FlowKey,
+        from_low: bool,
+        segment: &Segment<'_>,
+    ) -> Self {
         let reversed = segment.flags.syn() && segment.flags.ack();
         let endpoints = if reversed {
             [segment.destination, segment.source]
@@ -95,6 +108,9 @@ impl Connection {
             [segment.source, segment.destination]
         };
         Self {
+            key,
+            forward_from_low: from_low != reversed,
+            last_frame: (segment.file, segment.frame),
             number,
             tap: segment.tap,
             file: segment.file,
@@ -129,8 +145,8 @@ impl Connection {
 
     /// Counters of one direction.
     #[must_use]
-    pub const fn statistics(&self, direction: Direction) -> &StreamStatistics {
-        &self.half(direction).statistics
+    pub fn statistics(&self, direction: Direction) -> StreamStatistics {
+        self.half(direction).statistics()
     }
 
     /// Position up to which the receiver acknowledged the stream, if it did.
@@ -139,6 +155,21 @@ impl Connection {
         let half = self.half(direction);
         let distance = half.acknowledged?.distance_from(half.next?);
         half.offset.checked_add_signed(i64::from(distance))
+    }
+
+    /// Bytes of this direction are missing so far: later ones wait behind them, or the receiver
+    /// acknowledged them already. They turn up, or become a gap.
+    #[must_use]
+    pub fn has_hole(&self, direction: Direction) -> bool {
+        let half = self.half(direction);
+        if half.backlog.is_some() {
+            return true;
+        }
+        let (Some(acknowledged), Some(next)) = (half.acknowledged, half.next) else {
+            return false;
+        };
+        // A FIN takes a sequence number and no byte.
+        acknowledged.distance_from(next) > i32::from(half.fin.is_some())
     }
 
     pub(super) const fn half(&self, direction: Direction) -> &HalfStream {
@@ -173,10 +204,8 @@ impl Connection {
         }
     }
 
-    pub(super) fn direction_of(&self, segment: &Segment<'_>) -> Direction {
-        let [first, second] = &self.endpoints;
-        // A connection of a port to itself has one endpoint twice; it stays one direction.
-        if segment.source == *first && (segment.destination == *second) {
+    pub(super) const fn direction(&self, from_low: bool) -> Direction {
+        if from_low == self.forward_from_low {
             Direction::Forward
         } else {
             Direction::Reverse

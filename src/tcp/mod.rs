@@ -16,6 +16,8 @@
 )]
 
 mod connection;
+mod delivery;
+mod quick;
 mod sequence;
 mod stream;
 mod table;
@@ -26,8 +28,10 @@ use crate::time::{TimeDelta, Timestamp};
 
 pub use crate::wire::Endpoint;
 pub use connection::{Connection, EndReason};
+pub use delivery::Delivery;
+pub use quick::Quick;
 pub use sequence::SequenceNumber;
-pub use table::{Delivery, FlowTable, TableStatistics};
+pub use table::{FlowHash, FlowTable, TableStatistics};
 
 /// Which way bytes go on a connection: [`Connection::endpoints`] says who is who.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -189,7 +193,8 @@ pub struct Limits {
     /// How long bytes that the receiver acknowledged may still turn up, in frames captured out
     /// of order.
     pub acknowledged_patience: TimeDelta,
-    /// The same, counted in segments of the connection.
+    /// So many segments of the connection must have passed too: a slow connection's frames can
+    /// be swapped as well.
     pub acknowledged_patience_segments: u32,
     /// How long a hole that nobody acknowledged may be filled by a retransmission.
     pub lost_patience: TimeDelta,
@@ -212,7 +217,7 @@ impl Default for Limits {
             total_backlog_bytes: 256 << 20,
             window_bytes: 1 << 30,
             acknowledged_patience: TimeDelta::from_millis(50),
-            acknowledged_patience_segments: 16,
+            acknowledged_patience_segments: 8,
             lost_patience: TimeDelta::from_secs(120),
             one_sided_patience: TimeDelta::from_secs(10),
             // The longest keep-alive of MQTT is 18.2 hours; a device that sleeps longer than a

@@ -10,7 +10,7 @@ use crate::time::{TimeDelta, Timestamp};
 use crate::wire::Segment;
 
 use super::sequence::SequenceNumber;
-use super::{GapReason, Limits};
+use super::{GapReason, Limits, StreamStatistics};
 
 /// A segment that is ahead of a hole, kept until its turn comes.
 #[derive(Debug)]
@@ -55,27 +55,48 @@ pub(super) enum Arrival {
     Ahead,
 }
 
-/// The state of one direction.
+/// The state of one direction. What every segment touches lies within 64 bytes or a little more:
+/// with many connections, reaching it costs more than what is done with it.
 #[derive(Debug, Default)]
 pub(super) struct HalfStream {
     /// The next byte that the stream needs, once anything was seen of this side.
     pub(super) next: Option<SequenceNumber>,
-    /// Bytes of the stream before `next`, gaps included.
-    pub(super) offset: u64,
     /// The highest acknowledgment that the other side sent for this stream.
     pub(super) acknowledged: Option<SequenceNumber>,
+    /// Bytes of the stream before `next`, gaps included.
+    pub(super) offset: u64,
+    /// Segments with payload.
+    pub(super) segments: u64,
+    /// The end of a data segment whose acknowledgment ends a round-trip sample.
+    pub(super) sample_end: Option<SequenceNumber>,
+    /// When that segment was seen.
+    pub(super) sample_time: Timestamp,
+    pub(super) backlog: Option<Box<Backlog>>,
     /// Sequence number of this side's FIN.
     pub(super) fin: Option<SequenceNumber>,
     pub(super) fin_delivered: bool,
     /// The SYN was seen, so `next` is exact from the first byte on.
     pub(super) anchored: bool,
-    pub(super) backlog: Option<Box<Backlog>>,
-    pub(super) statistics: super::StreamStatistics,
-    /// One outstanding round-trip sample: the end of a data segment and its time.
-    pub(super) sample: Option<(SequenceNumber, Timestamp)>,
+    /// Counters of what is rare; those above are left 0 in it.
+    pub(super) rare: Option<Box<StreamStatistics>>,
 }
 
 impl HalfStream {
+    /// The counters of what does not happen with every segment.
+    pub(super) fn rare(&mut self) -> &mut StreamStatistics {
+        self.rare.get_or_insert_default()
+    }
+
+    /// All counters.
+    pub(super) fn statistics(&self) -> StreamStatistics {
+        let rare = self.rare.as_deref().copied().unwrap_or_default();
+        StreamStatistics {
+            segments: self.segments,
+            bytes: self.offset.saturating_sub(rare.gap_bytes),
+            ..rare
+        }
+    }
+
     /// Where the stream begins, from the first segment of this side.
     pub(super) fn anchor(&mut self, segment: &Segment<'_>) {
         let sequence = SequenceNumber(segment.sequence);
@@ -115,7 +136,7 @@ impl HalfStream {
         if length == 0 {
             return Arrival::Empty;
         }
-        self.statistics.segments = self.statistics.segments.saturating_add(1);
+        self.segments = self.segments.saturating_add(1);
         let ahead = i64::from(start.distance_from(next));
         let end = ahead.saturating_add(i64::from(length));
         if ahead > 0 {
@@ -125,14 +146,12 @@ impl HalfStream {
             return self.count_old(segment, ahead);
         }
         if self.backlog.is_some() {
-            self.statistics.out_of_order_segments =
-                self.statistics.out_of_order_segments.saturating_add(1);
+            add(&mut self.rare().out_of_order_segments);
         }
         let skip = u32::try_from(ahead.unsigned_abs()).unwrap_or(u32::MAX);
         if skip > 0 {
-            self.statistics.retransmitted_segments =
-                self.statistics.retransmitted_segments.saturating_add(1);
-            self.sample = None;
+            add(&mut self.rare().retransmitted_segments);
+            self.sample_end = None;
         }
         Arrival::InOrder { skip }
     }
@@ -141,13 +160,12 @@ impl HalfStream {
     /// repeats one byte just below the stream's end or none at all, else a retransmission.
     fn count_old(&mut self, segment: &Segment<'_>, ahead: i64) -> Arrival {
         if segment.payload_length <= 1 && ahead == -1 && self.fully_acknowledged() {
-            self.statistics.keep_alive_probes = self.statistics.keep_alive_probes.saturating_add(1);
+            add(&mut self.rare().keep_alive_probes);
             return Arrival::Old;
         }
-        self.statistics.retransmitted_segments =
-            self.statistics.retransmitted_segments.saturating_add(1);
+        add(&mut self.rare().retransmitted_segments);
         // Which of the two transmissions an acknowledgment answers cannot be told (Karn).
-        self.sample = None;
+        self.sample_end = None;
         Arrival::Repeated {
             offset: self.offset.saturating_add_signed(ahead),
         }
@@ -178,25 +196,27 @@ impl HalfStream {
             .range(..=(start, u32::MAX))
             .next_back()
             .is_some_and(|(&(from, _), kept)| from.saturating_add(u64::from(kept.length)) >= end);
+        let late = start < backlog.highest;
+        let empty = backlog.segments.is_empty();
         if covered {
-            self.statistics.retransmitted_segments =
-                self.statistics.retransmitted_segments.saturating_add(1);
-            self.sample = None;
+            add(&mut self.rare().retransmitted_segments);
+            self.sample_end = None;
             return Arrival::Repeated { offset: start };
-        }
-        if start < backlog.highest {
-            self.statistics.out_of_order_segments =
-                self.statistics.out_of_order_segments.saturating_add(1);
         }
         if ahead > limits.window_bytes {
             // No receiver's window reaches so far: a stray or forged segment.
-            self.statistics.discarded_segments =
-                self.statistics.discarded_segments.saturating_add(1);
-            if backlog.segments.is_empty() {
+            add(&mut self.rare().discarded_segments);
+            if empty {
                 self.backlog = None;
             }
             return Arrival::Old;
         }
+        if late {
+            add(&mut self.rare().out_of_order_segments);
+        }
+        let Some(backlog) = self.backlog.as_mut() else {
+            return Arrival::Old;
+        };
         backlog.arrivals = backlog.arrivals.saturating_add(1);
         backlog.highest = backlog.highest.max(end);
         backlog.bytes = backlog.bytes.saturating_add(segment.payload.len() as u64);
@@ -298,7 +318,7 @@ impl HalfStream {
             let (since, segments) = backlog.acknowledged.get_or_insert((now, 0));
             *segments = segments.saturating_add(1);
             if now - *since >= limits.acknowledged_patience
-                || *segments > limits.acknowledged_patience_segments
+                && *segments > limits.acknowledged_patience_segments
             {
                 return Some(GapReason::MissingFromCapture);
             }
@@ -328,8 +348,9 @@ impl HalfStream {
 
     /// A round-trip sample begins with a data segment, unless one is under way.
     pub(super) fn begin_sample(&mut self, end: SequenceNumber, now: Timestamp) {
-        if self.sample.is_none() {
-            self.sample = Some((end, now));
+        if self.sample_end.is_none() {
+            self.sample_end = Some(end);
+            self.sample_time = now;
         }
     }
 
@@ -339,11 +360,15 @@ impl HalfStream {
         number: SequenceNumber,
         now: Timestamp,
     ) -> Option<TimeDelta> {
-        let (end, began) = self.sample?;
-        if number.distance_from(end) < 0 {
+        if number.distance_from(self.sample_end?) < 0 {
             return None;
         }
-        self.sample = None;
-        Some(now - began)
+        self.sample_end = None;
+        Some(now - self.sample_time)
     }
+}
+
+/// Counts one.
+pub(super) fn add(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
 }

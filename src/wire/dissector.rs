@@ -6,7 +6,7 @@ use super::mirror::MirrorFilter;
 use super::segment::Segment;
 use super::skip::Skip;
 use super::statistics::{WireStatistics, count};
-use super::{ip, link};
+use super::{ip, link, quick};
 use crate::frame::Frame;
 use crate::time::TimeDelta;
 
@@ -97,7 +97,32 @@ impl Dissector {
     /// Takes one frame apart. The segment borrows the frame's bytes; one that came in fragments
     /// borrows a buffer of the dissector's, and carries the time and number of this frame,
     /// which completed it.
+    #[inline]
     pub fn dissect<'a>(&'a mut self, frame: &Frame<'a>) -> Dissection<'a> {
+        match self.dissect_usual(frame) {
+            Some(dissection) => dissection,
+            None => self.dissect_any(frame),
+        }
+    }
+
+    /// Takes a usual frame apart: one whose segment borrows nothing of the dissector's, so that
+    /// several can be held at once. `None` where it takes [`dissect`](Self::dissect); then
+    /// nothing was counted.
+    #[inline]
+    pub fn dissect_usual<'f>(&mut self, frame: &Frame<'f>) -> Option<Dissection<'f>> {
+        let (segment, tcp) = quick::segment(frame)?;
+        count(&mut self.statistics.frames);
+        let mirror = self.mirror.as_mut();
+        if mirror.is_some_and(|mirror| mirror.is_copy(&segment, tcp)) {
+            count(&mut self.statistics.mirrored_frames);
+            return Some(Dissection::Skipped(Skip::Mirrored));
+        }
+        count(&mut self.statistics.segments);
+        Some(Dissection::Tcp(segment))
+    }
+
+    /// The general way.
+    pub(super) fn dissect_any<'a>(&'a mut self, frame: &Frame<'a>) -> Dissection<'a> {
         count(&mut self.statistics.frames);
         let mut walk = Walk::new(frame);
         match link::frame(&mut walk, frame.link_type, Cursor::of_frame(frame)) {

@@ -19,9 +19,9 @@
 //! option would be taken for a copy: it carries nothing new, so the stream is right all the
 //! same, and retransmission timers are far longer.
 //!
-//! "TCP bytes" are the header with its options and the first 16 bytes of payload, as a 64-bit
-//! hash; the rest of the payload is stood for by its length, its sequence number and the TCP
-//! checksum, which are in there too. The table is small and of fixed size; on a very busy link
+//! "TCP bytes" are ports, both numbers, flags, window, checksum and payload length, as a 64-bit
+//! hash; options and payload are stood for by the TCP checksum. Without an identification the
+//! options and the first 16 bytes of payload are part of the hash too. The table is small and of fixed size; on a very busy link
 //! an entry can be replaced before the copy comes, and then the copy counts as a
 //! retransmission, as it would without the filter.
 
@@ -100,22 +100,44 @@ impl MirrorFilter {
     }
 }
 
+#[inline]
 fn fingerprint(segment: &Segment<'_>, tcp: &[u8]) -> u64 {
     // Odd constants with well-spread bits (those of splitmix64 and xxHash).
     const A: u64 = 0x9e37_79b9_7f4a_7c15;
     const B: u64 = 0xc2b2_ae3d_27d4_eb4f;
-    let addresses = fold(segment.source.address)
-        .wrapping_mul(A)
-        .rotate_left(29)
-        .wrapping_add(fold(segment.destination.address))
-        .wrapping_mul(B);
-    let lengths = u64::from(segment.ip_identification) << 32 | u64::from(segment.payload_length);
-    let seed = (addresses ^ lengths)
-        .wrapping_mul(A)
-        .wrapping_add(segment.tap.into());
-    let header = tcp.len().saturating_sub(segment.payload.len());
-    let hashed = header.saturating_add(HASHED_PAYLOAD);
-    xxh3_64_with_seed(tcp.get(..hashed).unwrap_or(tcp), seed)
+    const C: u64 = 0x1656_67b1_9e37_79f9;
+    let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+    let ports = u32::from(segment.source.port) << 16 | u32::from(segment.destination.port);
+    let checksum = match tcp.get(16..18) {
+        Some(&[high, low]) => u16::from_be_bytes([high, low]),
+        _ => 0,
+    };
+    let control = u32::from(segment.window) << 16 | u32::from(segment.flags.0);
+    let addresses = mix(
+        fold(segment.source.address) ^ A,
+        fold(segment.destination.address) ^ B,
+    );
+    let numbers = mix(
+        pair(segment.sequence, segment.acknowledgment) ^ B,
+        pair(segment.ip_identification, ports) ^ C,
+    );
+    let rest = mix(
+        pair(segment.payload_length, control) ^ C,
+        pair(u32::from(checksum), u32::from(segment.tap)) ^ A,
+    );
+    let header = addresses ^ numbers.rotate_left(21) ^ rest.rotate_left(42);
+    if segment.ip_identification != 0 {
+        return header;
+    }
+    let options = tcp.len().saturating_sub(segment.payload.len());
+    let hashed = options.saturating_add(HASHED_PAYLOAD);
+    xxh3_64_with_seed(tcp.get(..hashed).unwrap_or(tcp), header)
+}
+
+/// Both halves of the product: every bit of the result depends on all bits.
+fn mix(one: u64, other: u64) -> u64 {
+    let product = u128::from(one).wrapping_mul(u128::from(other));
+    (product >> 64) as u64 ^ product as u64
 }
 
 fn fold(address: IpAddr) -> u64 {

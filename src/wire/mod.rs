@@ -36,6 +36,7 @@ mod fragment;
 mod ip;
 mod link;
 mod mirror;
+mod quick;
 mod segment;
 mod skip;
 mod statistics;

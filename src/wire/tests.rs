@@ -650,6 +650,44 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// The short way for usual frames is the general way, whatever is in the headers.
+    #[test]
+    fn the_quick_way_is_the_general_way(
+        version_six: bool,
+        edits in proptest::collection::vec((0_usize..90, any::<u8>()), 0..6),
+        length in 0_usize..120,
+        payload in proptest::collection::vec(any::<u8>(), 0..20),
+    ) {
+        let builder = PacketBuilder::ethernet2([2; 6], [4; 6]);
+        let builder = if version_six {
+            builder.ipv6([1; 16], [3; 16], 9)
+        } else {
+            builder.ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9)
+        };
+        let builder = builder.tcp(1883, 40_000, 77, 500).ack(99);
+        let mut bytes = Vec::new();
+        builder.write(&mut bytes, &payload).unwrap();
+        for (at, byte) in edits {
+            if let Some(place) = bytes.get_mut(at) {
+                *place = byte;
+            }
+        }
+        bytes.truncate(length.max(20));
+        let frame = frame(LinkType::ETHERNET, &bytes);
+        let limits = WireLimits { mirror_window: None, ..WireLimits::default() };
+        let mut general = Dissector::new(limits);
+        if let Some((quick, _)) = super::quick::segment(&frame) {
+            let Dissection::Tcp(segment) = general.dissect_any(&frame) else {
+                panic!("the general way finds no segment");
+            };
+            prop_assert_eq!(format!("{quick:?}"), format!("{segment:?}"));
+        }
+    }
+}
+
 /// The protocol numbers that the tests write as numbers are the ones meant.
 #[test]
 fn numbers_agree_with_etherparse() {

@@ -1,4 +1,11 @@
 //! Framing against a model: the same packets in any segmentation, with and without gaps.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic
+)]
 
 use proptest::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;

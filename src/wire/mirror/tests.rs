@@ -7,7 +7,7 @@
 use super::super::tests::{frame, tcp_in_ipv4, tcp_in_ipv6};
 use super::super::{Dissection, Dissector, Skip, WireLimits};
 use crate::frame::{Frame, LinkType};
-use crate::time::{TimeDelta, Timestamp};
+use crate::time::Timestamp;
 
 const MILLISECOND: i64 = 1_000_000;
 
@@ -114,53 +114,16 @@ fn without_identification_data_and_handshakes_are_known_by_their_bytes() {
 
 #[test]
 fn other_bytes_are_another_segment() {
-    let data = with_id(b"hello", 7);
-    // Any byte of the addresses, the TCP header, its options and the payload.
-    for at in (12..20).chain(20..data.len()).filter(|at| *at != 20 + 12) {
-        let mut other = data.clone();
-        other[at] ^= 1;
-        assert_eq!(
-            copies(&[(0, 0, &data), (10, 0, &other)]),
-            [false, false],
-            "byte {at}"
-        );
+    // With an identification: any byte of the addresses and of the TCP header up to the urgent
+    // pointer. Without: of the options and the payload too.
+    for (identification, end) in [(7, 20 + 18), (0, usize::MAX)] {
+        let data = with_id(b"hello", identification);
+        let ends = end.min(data.len());
+        for at in (12..ends).filter(|at| *at != 20 + 12) {
+            let mut other = data.clone();
+            other[at] ^= 1;
+            let seen = copies(&[(0, 0, &data), (10, 0, &other)]);
+            assert_eq!(seen, [false, false], "byte {at}");
+        }
     }
-}
-
-#[test]
-fn the_filter_can_be_turned_off() {
-    let limits = WireLimits {
-        mirror_window: None,
-        ..WireLimits::default()
-    };
-    let mut dissector = Dissector::new(limits);
-    let data = with_id(b"hello", 7);
-    for _ in 0..2 {
-        dissector.dissect(&frame(LinkType::RAW, &data));
-    }
-    assert_eq!(dissector.statistics().segments, 2);
-    let negative = Some(TimeDelta::from_nanos(-1));
-    let mut dissector = Dissector::new(WireLimits {
-        mirror_window: negative,
-        ..WireLimits::default()
-    });
-    for _ in 0..2 {
-        dissector.dissect(&frame(LinkType::RAW, &data));
-    }
-    assert_eq!(dissector.statistics().segments, 2);
-}
-
-/// A busy link: a copy is found with a thousand other segments in between.
-#[test]
-fn copies_are_found_among_many() {
-    let bytes: Vec<Vec<u8>> = (0..1000_u16)
-        .map(|n| with_id(&n.to_be_bytes(), n + 1))
-        .collect();
-    let frames: Vec<(i64, u16, &[u8])> = bytes
-        .iter()
-        .chain(&bytes)
-        .map(|bytes| (0, 0, bytes.as_slice()))
-        .collect();
-    let found = copies(&frames).iter().filter(|copy| **copy).count();
-    assert!(found > 970, "{found} of 1000");
 }

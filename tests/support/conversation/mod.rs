@@ -1,0 +1,10 @@
+//! Conversations written in TOML: what two peers send each other, and what the analysis has to
+//! make of it. [`script`] is the file's format, [`packet`] its control packets, [`wire`] makes
+//! frames of them, [`observed`] runs the pipeline and [`compare`] tells the difference.
+
+pub(crate) mod compare;
+pub(crate) mod instant;
+pub(crate) mod observed;
+pub(crate) mod packet;
+pub(crate) mod script;
+pub(crate) mod wire;
