@@ -617,15 +617,17 @@ proptest! {
             feeder.push(segment(true, end, 78, FIN | ACK, b""));
         }
         let seen = feeder.finish();
-        let missing = check(&seen, Direction::Forward, &sent);
         let mut arrived = vec![false; total];
         for (offset, bytes) in arrivals(&sent, &fates) {
             arrived[offset..offset + bytes.len()].fill(true);
         }
-        let single_tail = acknowledged && !fin && !arrived[total - 1] && arrived[..total - 1].ends_with(&[true]);
-        if !single_tail {
-            prop_assert_eq!(missing, arrived.iter().filter(|&&seen| !seen).count() as u64);
+        // The acknowledgment of one more byte than was seen can be that of a missed FIN.
+        let single_tail = acknowledged && !fin && !arrived[total - 1] && arrived[..total - 1].last() != Some(&false);
+        if single_tail {
+            arrived.pop();
         }
+        let missing = check(&seen, Direction::Forward, &sent[..arrived.len()]);
+        prop_assert_eq!(missing, arrived.iter().filter(|&&seen| !seen).count() as u64);
     }
 
     /// Nothing that a sender can write into the headers makes the table panic, loop or grow.

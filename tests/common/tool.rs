@@ -1,5 +1,9 @@
 //! Runs the program that is tested, and reads what it writes.
 #![allow(dead_code, reason = "each test uses some of it")]
+#![allow(
+    clippy::print_stderr,
+    reason = "what was skipped belongs on the terminal"
+)]
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
