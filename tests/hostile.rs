@@ -432,6 +432,78 @@ fn exchanges_beyond_the_limit_are_dropped_and_counted() {
     assert!(peak < 4 * MIB, "{peak} bytes");
 }
 
+/// Topics were not counted: a million exchanges could keep 64 KiB each.
+#[test]
+fn long_topics_of_open_exchanges_are_bounded() {
+    let (dropped, peak) = peak_of(|| {
+        let mut options = Options::default();
+        options.session.topic_bytes = 4 * MIB;
+        let mut tap = Tap::quiet(options);
+        let mut talk = Talk::new(1);
+        tap.connect(&mut talk, b"c");
+        let topic = b"t".repeat(50_000);
+        for packet_id in 1..=2000 {
+            tap.client(&mut talk, &publish(&topic, 1, packet_id, b""));
+        }
+        // What is finished makes room.
+        for packet_id in 1..=2000_u16 {
+            let [high, low] = packet_id.to_be_bytes();
+            tap.server(&mut talk, &[0x40, 2, high, low]);
+        }
+        tap.client(&mut talk, &publish(&topic, 1, 2001, b""));
+        tap.server(&mut talk, &[0x40, 2, 0x07, 0xd1]);
+        tap.finish();
+        assert_eq!(tap.counts.complete, (4 * MIB / 50_000) as u64 + 1);
+        tap.pipeline.dropped().exchanges
+    });
+    assert_eq!(dropped, 2000 - (4 * MIB / 50_000) as u64);
+    assert!(peak < 8 * MIB, "{peak} bytes");
+}
+
+/// A chunk was kept of each stream, however many streams there were.
+#[test]
+fn beginnings_of_packets_in_many_streams_are_bounded() {
+    let ((), peak) = peak_of(|| {
+        let mut options = Options {
+            stream_bytes: MIB,
+            ..Options::default()
+        };
+        options.session.sessions = 100;
+        let mut tap = Tap::quiet(options);
+        // A SUBSCRIBE of a million bytes, of which 50,000 come.
+        let beginning = [&b"\x82\xc0\x84\x3d\0\x01\xff\xff"[..], &[b'f'; 50_000]].concat();
+        for number in 0..3000 {
+            let mut talk = Talk::new(number);
+            tap.connect(&mut talk, b"c");
+            tap.client(&mut talk, &beginning);
+        }
+        assert!(tap.pipeline.limited_streams() > 2900);
+        tap.finish();
+    });
+    assert!(peak < 24 * MIB, "{peak} bytes");
+}
+
+/// Only payload was counted, and a byte takes more than a hundred to keep.
+#[test]
+fn single_bytes_behind_holes_are_bounded() {
+    let ((), peak) = peak_of(|| {
+        let mut options = Options::default();
+        options.tcp.total_backlog_bytes = MIB as u64;
+        let mut tap = Tap::quiet(options);
+        for number in 0..200 {
+            let mut talk = Talk::new(number);
+            tap.connect(&mut talk, b"c");
+            for _ in 0..2000 {
+                talk.next[0] = talk.next[0].wrapping_add(1);
+                tap.client(&mut talk, b"x");
+            }
+        }
+        assert!(tap.pipeline.tcp().limited_backlogs > 0);
+        tap.finish();
+    });
+    assert!(peak < 6 * MIB, "{peak} bytes");
+}
+
 /// A million connections that begin and never go on.
 fn a_million_that_never_finish(first_bytes: &[u8], limit: usize) -> (Tap, usize) {
     let mut options = Options::default();

@@ -40,6 +40,10 @@ impl Default for StreamLimits {
     }
 }
 
+/// How much of an unfinished packet stays when memory is short: most fields of most packets, and
+/// little in each of very many streams.
+const BEGINNING: usize = 256;
+
 /// Bytes to be framed, and where they come from.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'i, M> {
@@ -428,12 +432,19 @@ impl<M: Copy> PacketStream<M> {
         self.phase = Phase::Searching;
     }
 
-    /// Frees memory to stay within a bound of the caller's: an unfinished packet keeps what was
-    /// read of it, but nothing more is added.
+    /// Frees memory to stay within a bound of the caller's: of an unfinished packet only its
+    /// first 256 bytes stay, and nothing more is added.
     pub fn stop_buffering(&mut self) {
-        self.sealed = true;
-        if self.phase == Phase::Searching {
-            self.lose();
+        match self.phase {
+            Phase::Body => {
+                self.sealed = true;
+                if self.body.len() > BEGINNING {
+                    self.body.truncate(BEGINNING);
+                    self.body.shrink_to_fit();
+                }
+            }
+            Phase::Searching => self.lose(),
+            Phase::Header | Phase::Replaying | Phase::Broken => {}
         }
     }
 
