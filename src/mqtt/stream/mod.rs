@@ -445,7 +445,7 @@ impl<M: Copy> PacketStream<M> {
     }
 
     /// Frees memory to stay within a bound of the caller's: of an unfinished packet only its
-    /// first [`BEGINNING`] bytes stay, and nothing more is added.
+    /// first 256 bytes stay, and nothing more is added.
     pub fn stop_buffering(&mut self) {
         match self.phase {
             Phase::Body => {
