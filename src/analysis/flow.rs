@@ -98,12 +98,12 @@ impl MqttFlow {
 
     /// Reads one word of each part that a packet needs.
     pub(super) fn touch(&self) {
+        self.state.touch();
         std::hint::black_box((
             self.opaque,
             self.forward.at_boundary(),
             self.reverse.at_boundary(),
-            self.state.packets.to_broker,
-            self.state.level,
+            self.bytes.to_broker,
         ));
     }
 

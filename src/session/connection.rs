@@ -91,6 +91,40 @@ pub struct ConnackFacts {
     pub retain_available: bool,
 }
 
+/// What every packet is held to, from CONNECT and CONNACK, close at hand: each is what goes that
+/// way may not exceed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) maximum_packet_size: PerWay<u32>,
+    pub(super) receive_maximum: PerWay<u16>,
+    pub(super) topic_alias_maximum: PerWay<u16>,
+    pub(super) maximum_qos: u8,
+    pub(super) retain_available: bool,
+    /// Keep-alive in seconds, 0 for none.
+    pub(super) keep_alive: u16,
+}
+
+impl Terms {
+    /// Nothing is agreed yet, so nothing is exceeded.
+    const NONE: Self = Self {
+        maximum_packet_size: PerWay {
+            to_broker: u32::MAX,
+            to_client: u32::MAX,
+        },
+        receive_maximum: PerWay {
+            to_broker: u16::MAX,
+            to_client: u16::MAX,
+        },
+        topic_alias_maximum: PerWay {
+            to_broker: u16::MAX,
+            to_client: u16::MAX,
+        },
+        maximum_qos: u8::MAX,
+        retain_available: true,
+        keep_alive: 0,
+    };
+}
+
 /// What identifies a connection, from the layers below.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionFacts {
@@ -142,6 +176,9 @@ pub struct ConnectionState {
     pub(super) session_ended: bool,
     /// Its CONNECT came while another connection of the client was open.
     pub(super) takes_over: bool,
+    pub(super) terms: Terms,
+    /// SUBSCRIBE and UNSUBSCRIBE packets that await their answer.
+    pub(super) requests: usize,
 }
 
 impl ConnectionState {
@@ -170,6 +207,8 @@ impl ConnectionState {
             session: None,
             session_ended: false,
             takes_over: false,
+            terms: Terms::NONE,
+            requests: 0,
         }
     }
 
@@ -200,12 +239,27 @@ impl ConnectionState {
     /// Keep-alive in seconds that holds on this connection; `None` for none.
     #[must_use]
     pub fn keep_alive(&self) -> Option<u16> {
-        let imposed = self
-            .connack
-            .as_ref()
-            .and_then(|facts| facts.server_keep_alive);
-        let asked = self.connect.as_ref().and_then(|facts| facts.keep_alive);
-        imposed.or(asked).filter(|&seconds| seconds > 0)
+        Some(self.terms.keep_alive).filter(|&seconds| seconds > 0)
+    }
+
+    /// Takes the terms of CONNECT and CONNACK, as far as they are known.
+    pub(super) fn agree(&mut self) {
+        let mut terms = Terms::NONE;
+        if let Some(connect) = &self.connect {
+            terms.maximum_packet_size.to_client = connect.maximum_packet_size.unwrap_or(u32::MAX);
+            terms.receive_maximum.to_client = connect.receive_maximum;
+            terms.topic_alias_maximum.to_client = connect.topic_alias_maximum;
+            terms.keep_alive = connect.keep_alive.unwrap_or(0);
+        }
+        if let Some(connack) = &self.connack {
+            terms.maximum_packet_size.to_broker = connack.maximum_packet_size.unwrap_or(u32::MAX);
+            terms.receive_maximum.to_broker = connack.receive_maximum;
+            terms.topic_alias_maximum.to_broker = connack.topic_alias_maximum;
+            terms.maximum_qos = connack.maximum_qos;
+            terms.retain_available = connack.retain_available;
+            terms.keep_alive = connack.server_keep_alive.unwrap_or(terms.keep_alive);
+        }
+        self.terms = terms;
     }
 
     /// Who was taken for the broker is the client: what was booked one way belongs to the other.
@@ -215,6 +269,22 @@ impl ConnectionState {
         std::mem::swap(&mut self.publishes.to_broker, &mut self.publishes.to_client);
         std::mem::swap(&mut self.aliases.to_broker, &mut self.aliases.to_client);
         std::mem::swap(&mut self.exchanges.to_broker, &mut self.exchanges.to_client);
+    }
+
+    /// Reads words all over what a packet needs, so that far memory is on its way.
+    pub fn touch(&self) {
+        std::hint::black_box((
+            self.packets.to_broker,
+            self.publishes.to_client,
+            self.exchanges.to_broker.len(),
+            self.exchanges.to_client.len(),
+            self.last_packet,
+            self.last_from_client,
+            self.facts.number,
+            self.terms.keep_alive,
+            self.gaps,
+            self.aliases.to_broker.is_some(),
+        ));
     }
 
     /// Exchanges in flight, both ways.

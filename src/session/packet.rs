@@ -144,6 +144,7 @@ impl Sessions {
             return;
         }
         state.connack = Some(Box::new(connack_facts(packet)));
+        state.agree();
         if let Some(connect) = state.connect_times {
             observer.delay(
                 DelayKind::Connect,
@@ -169,12 +170,10 @@ impl Sessions {
         if state.level.is_v5() {
             self.bind_alias(state, towards, publish, violations);
         }
-        if towards == Towards::Broker
-            && let Some(connack) = &state.connack
-        {
-            let above = publish.qos <= 2 && publish.qos > connack.maximum_qos;
+        if towards == Towards::Broker {
+            let above = publish.qos <= 2 && publish.qos > state.terms.maximum_qos;
             violations.insert_if(above, SessionViolation::MaximumQosExceeded);
-            let refused = publish.retain && !connack.retain_available;
+            let refused = publish.retain && !state.terms.retain_available;
             violations.insert_if(refused, SessionViolation::RetainNotAvailable);
         }
         if let (1 | 2, Some(packet_id @ 1..)) = (publish.qos, publish.packet_id) {
@@ -192,17 +191,7 @@ impl Sessions {
         let Some(alias) = publish.properties.topic_alias() else {
             return;
         };
-        let maximum = match towards {
-            Towards::Broker => state
-                .connack
-                .as_ref()
-                .map(|facts| facts.topic_alias_maximum),
-            Towards::Client => state
-                .connect
-                .as_ref()
-                .map(|facts| facts.topic_alias_maximum),
-        };
-        let too_large = maximum.is_some_and(|maximum| alias > maximum);
+        let too_large = alias > *state.terms.topic_alias_maximum.get(towards);
         violations.insert_if(too_large, SessionViolation::TopicAliasTooLarge);
         let complete = state.complete();
         let aliases = state
@@ -262,6 +251,7 @@ impl Sessions {
         let requested = towards == Towards::Broker
             && state.level != ProtocolLevel::V3_1
             && state.complete()
+            && state.requests > 0
             && state.subscriptions.awaits(packet_id);
         violations.insert_if(requested, SessionViolation::PacketIdentifierInUse);
         let topic = state.topic(towards, publish).unwrap_or_default();
@@ -281,12 +271,9 @@ impl Sessions {
         self.in_flight = self.in_flight.saturating_add(1);
         let exchanges = state.exchanges.get_mut(towards);
         exchanges.insert(packet_id, exchange);
-        let announced = match towards {
-            Towards::Broker => state.connack.as_ref().map(|facts| facts.receive_maximum),
-            Towards::Client => state.connect.as_ref().map(|facts| facts.receive_maximum),
-        };
-        let exceeded = state.level.is_v5()
-            && announced.is_some_and(|maximum| exchanges.len() > usize::from(maximum));
+        let open = exchanges.len();
+        let exceeded =
+            state.level.is_v5() && open > usize::from(*state.terms.receive_maximum.get(towards));
         violations.insert_if(exceeded, SessionViolation::ReceiveMaximumExceeded);
     }
 
@@ -443,6 +430,7 @@ fn connect(state: &mut ConnectionState, packet: &Connect<'_>, times: PacketTimes
         return;
     }
     state.connect = Some(Box::new(connect_facts(packet)));
+    state.agree();
     state.connect_times = Some(times);
     if let Some(level) = packet.level() {
         state.level = level;
@@ -461,6 +449,7 @@ fn subscribe<O: Observer>(state: &mut ConnectionState, received: &Received<'_>, 
         Packet::Unsubscribe(packet) => subscriptions.unsubscribe(packet, received.times),
         _ => {}
     }
+    state.requests = subscriptions.requests();
     state.subscriptions = subscriptions;
 }
 
@@ -475,6 +464,7 @@ fn suback<O: Observer>(
     let answer = state
         .subscriptions
         .acknowledge(packet.packet_id, packet.reason_codes, times);
+    state.requests = state.subscriptions.requests();
     match answer {
         Some((asked, filters)) => {
             observer.delay(DelayKind::Subscribe, Towards::Broker, times.last - asked);
@@ -497,6 +487,7 @@ fn unsuback<O: Observer>(
     let answer = subscriptions.unsubscribed(packet.packet_id, packet.reason_codes, |old| {
         observer.subscription(&old.record(subscriber, None));
     });
+    state.requests = subscriptions.requests();
     state.subscriptions = subscriptions;
     match answer {
         Some(filters) => {
@@ -565,17 +556,8 @@ fn check_size(
     received: &Received<'_>,
     violations: &mut SessionViolations,
 ) {
-    let maximum = match received.towards {
-        Towards::Broker => state
-            .connack
-            .as_ref()
-            .and_then(|facts| facts.maximum_packet_size),
-        Towards::Client => state
-            .connect
-            .as_ref()
-            .and_then(|facts| facts.maximum_packet_size),
-    };
-    let exceeded = maximum.is_some_and(|maximum| received.header.packet_length() > maximum);
+    let maximum = *state.terms.maximum_packet_size.get(received.towards);
+    let exceeded = received.header.packet_length() > maximum;
     violations.insert_if(exceeded, SessionViolation::MaximumPacketSizeExceeded);
 }
 

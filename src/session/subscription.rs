@@ -202,6 +202,13 @@ impl Subscriptions {
         Some(removal.count)
     }
 
+    /// SUBSCRIBE and UNSUBSCRIBE packets that await their answer.
+    pub(super) fn requests(&self) -> usize {
+        self.subscribing
+            .len()
+            .saturating_add(self.unsubscribing.len())
+    }
+
     /// Whether a SUBSCRIBE or UNSUBSCRIBE with this identifier awaits its answer.
     pub(super) fn awaits(&self, packet_id: u16) -> bool {
         self.subscribing.contains_key(&packet_id) || self.unsubscribing.contains_key(&packet_id)

@@ -218,8 +218,15 @@ impl FlowTable {
         let slot = self.find(flow)?;
         flow.slot = slot;
         let connection = self.connection(slot as usize)?;
-        // The latest time stands beyond the two streams, so all that is needed soon comes along.
-        std::hint::black_box(connection.last);
+        let [forward, reverse] = &connection.halves;
+        std::hint::black_box((
+            connection.last,
+            connection.last_frame,
+            forward.next,
+            forward.fin_delivered,
+            reverse.next,
+            reverse.fin_delivered,
+        ));
         Some(slot as usize)
     }
 
