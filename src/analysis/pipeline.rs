@@ -4,10 +4,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::frame::Frame;
 use crate::mqtt::stream::{Framed, Input, Output};
-use crate::mqtt::{Packet, Prefix, parse, parse_prefix};
+use crate::mqtt::{Packet, Prefix, Violations, parse, parse_prefix};
 use crate::session::{
-    self, DelayKind, DroppedState, ExchangeRecord, PacketTimes, Received, SessionRecord, Sessions,
-    SubscriptionRecord, Towards,
+    self, DelayKind, DroppedState, ExchangeRecord, PacketTimes, Received, SessionRecord,
+    SessionViolations, Sessions, SubscriptionRecord, Towards,
 };
 use crate::tcp::{
     Chunk, Connection, Direction, EndReason, Event, FlowHash, FlowTable, Gap, Quick,
@@ -121,7 +121,7 @@ impl Pipeline {
         observer: &mut O,
     ) {
         let mut segments = Vec::with_capacity(32);
-        for frame in frames {
+        frames.into_iter().for_each(|frame| {
             self.frames = self.frames.saturating_add(1);
             if self.frames.is_multiple_of(TICK_FRAMES) {
                 observer.tick(frame.time);
@@ -136,7 +136,7 @@ impl Pipeline {
                     self.push_unusual(&frame, observer);
                 }
             }
-        }
+        });
         self.take_all(&mut segments, observer);
     }
 
@@ -165,6 +165,9 @@ impl Pipeline {
         observer: &mut O,
     ) {
         for (_, flow) in segments.iter_mut() {
+            self.table.guess(flow);
+        }
+        for (_, flow) in segments.iter() {
             if let Some(slot) = self.table.touch(flow) {
                 self.core.touch(slot);
             }
@@ -738,11 +741,8 @@ fn packet<O: Observer>(
     if let Packet::Publish(publish) = &parsed.packet {
         tee.totals.publish(towards, publish.qos);
     }
-    for violation in parsed.violations.iter() {
-        tee.totals.violation(violation.code());
-    }
-    for violation in violations.iter() {
-        tee.totals.violation(violation.code());
+    if !(parsed.violations.is_empty() && violations.is_empty()) {
+        count_violations(tee.totals, parsed.violations, violations);
     }
     tee.observer.packet(&PacketEvent {
         state,
@@ -759,4 +759,14 @@ fn packet<O: Observer>(
         violations,
         extent: (framed.first.start, framed.last.end),
     });
+}
+
+#[cold]
+fn count_violations(totals: &mut Totals, own: Violations, conversation: SessionViolations) {
+    for violation in own.iter() {
+        totals.violation(violation.code());
+    }
+    for violation in conversation.iter() {
+        totals.violation(violation.code());
+    }
 }

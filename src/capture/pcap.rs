@@ -9,7 +9,7 @@ use pcap_parser::{PcapHeader, parse_pcap_header};
 use super::MAX_RECORD;
 use super::buffer::Buffer;
 use super::byte_order::ByteOrder;
-use super::reader::{LentFrame, Step};
+use super::reader::{LentFrame, Record, Step};
 use super::source::Container;
 use super::summary::{FileSummary, InterfaceSeen, Ledger, WarningKind};
 use crate::frame::LinkType;
@@ -68,16 +68,48 @@ impl Pcap {
         })
     }
 
-    /// Whether a whole record is there without reading.
+    /// Whether its frames can be handed out.
+    pub(crate) const fn has_tap(&self) -> bool {
+        self.tap.is_some()
+    }
+
+    /// What all its frames share: link type and tap.
+    pub(crate) fn interface(&self) -> (LinkType, u16) {
+        (self.link_type, self.tap.unwrap_or_default())
+    }
+
+    /// The next record, if it is whole without reading.
     #[inline]
-    pub(crate) fn has_record(&self, buffer: &Buffer) -> bool {
+    pub(crate) fn next_buffered(&self, buffer: &mut Buffer) -> Option<Record> {
         let unread = buffer.unread();
-        let Some(head) = unread.first_chunk::<16>() else {
-            return false;
-        };
+        let head = unread.first_chunk::<16>()?;
         let captured = self.order.u32(head, 8);
-        captured <= MAX_RECORD
-            && self.record_header.saturating_add(captured as usize) <= unread.len()
+        let whole = self.record_header.saturating_add(captured as usize);
+        if captured > MAX_RECORD || whole > unread.len() {
+            return None;
+        }
+        let record = Record {
+            time: self.time(head),
+            at: 0,
+            length: captured,
+            wire_length: self.order.u32(head, 12).max(captured),
+        };
+        Some(Record {
+            at: buffer.consume(whole, self.record_header),
+            ..record
+        })
+    }
+
+    #[inline]
+    fn time(&self, head: &[u8; 16]) -> Timestamp {
+        let seconds = i64::from(self.order.u32(head, 0));
+        let fraction = i64::from(self.order.u32(head, 4));
+        let scale = if self.nanoseconds { 1 } else { 1_000 };
+        // Two fields of 32 bits cannot reach beyond 64.
+        let nanos = seconds
+            .wrapping_mul(1_000_000_000)
+            .wrapping_add(fraction.wrapping_mul(scale));
+        Timestamp::from_nanos(nanos)
     }
 
     /// The next record.
@@ -99,18 +131,12 @@ impl Pcap {
         if !buffer.fill(whole) {
             return Step::Truncated;
         }
-        let seconds = i64::from(self.order.u32(&head, 0));
-        let fraction = i64::from(self.order.u32(&head, 4));
-        let scale = if self.nanoseconds { 1 } else { 1_000 };
-        let nanos = seconds
-            .saturating_mul(1_000_000_000)
-            .saturating_add(fraction.saturating_mul(scale));
         let at = buffer.consume(whole, self.record_header);
         let Some(tap) = self.tap else {
             return Step::Unassigned(WarningKind::TooManyInterfaces);
         };
         Step::Frame(LentFrame {
-            time: Some(Timestamp::from_nanos(nanos)),
+            time: Some(self.time(&head)),
             link_type: self.link_type,
             wire_length: self.order.u32(&head, 12).max(captured),
             tap,

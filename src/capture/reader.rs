@@ -55,6 +55,15 @@ pub(crate) struct LentFrame {
     pub(crate) length: usize,
 }
 
+/// A frame of a pcap file, without what all frames of it share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record {
+    pub(crate) time: Timestamp,
+    pub(crate) at: usize,
+    pub(crate) length: u32,
+    pub(crate) wire_length: u32,
+}
+
 enum Records {
     Pcap(Pcap),
     Pcapng(Pcapng),
@@ -236,45 +245,79 @@ impl FileReader {
     #[inline]
     pub(crate) fn has_frame_buffered(&self) -> bool {
         match &self.records {
-            Records::Pcap(pcap) => pcap.has_record(&self.buffer),
             Records::Pcapng(pcapng) => pcapng.has_packet(&self.buffer),
-            Records::Cut | Records::Ended => false,
+            Records::Pcap(_) | Records::Cut | Records::Ended => false,
         }
     }
 
     /// Goes to the frames that can be had without reading, up to `most` items in all. A pcap's
-    /// records are so alike that this is worth a loop of its own.
+    /// records are so alike that they are worth a loop, and a shorter form, of their own.
     #[inline]
     pub(crate) fn advance_buffered(
         &mut self,
         ledger: &mut Ledger,
         items: &mut Vec<Current>,
+        records: &mut Vec<Record>,
         most: usize,
     ) {
+        if let Records::Pcap(pcap) = &self.records
+            && let Some(summary) = ledger.files.get_mut(self.file as usize)
+            && pcap.has_tap()
+        {
+            let mut before = self.time.unwrap_or(Timestamp::from_nanos(i64::MIN));
+            let mut first = summary.first.unwrap_or(Timestamp::from_nanos(i64::MAX));
+            let mut last = summary.last.unwrap_or(Timestamp::from_nanos(i64::MIN));
+            while items.len().saturating_add(records.len()) < most
+                && let Some(record) = pcap.next_buffered(&mut self.buffer)
+            {
+                let backwards = u64::from(before > record.time);
+                summary.out_of_order_frames = summary.out_of_order_frames.saturating_add(backwards);
+                before = record.time;
+                first = first.min(before);
+                last = last.max(before);
+                records.push(record);
+            }
+            if !records.is_empty() {
+                self.time = Some(before);
+                summary.first = Some(first);
+                summary.last = Some(last);
+                summary.frames = summary.frames.saturating_add(records.len() as u64);
+                summary.bytes = self.buffer.position();
+            }
+            return;
+        }
         while items.len() < most && self.has_frame_buffered() {
-            let Records::Pcap(pcap) = &self.records else {
-                if self.advance(ledger).is_none() {
-                    return;
-                }
-                items.push(self.current);
-                continue;
-            };
-            let offset = self.buffer.position();
-            let Step::Frame(frame) = pcap.next(&mut self.buffer) else {
+            if self.advance(ledger).is_none() {
                 return;
-            };
-            let Some(summary) = ledger.files.get_mut(self.file as usize) else {
-                return;
-            };
-            let time = self.note_frame(&frame, summary, offset);
-            let number = summary.frames;
-            self.current = Current::Frame {
-                frame,
-                time,
-                number,
-            };
+            }
             items.push(self.current);
         }
+    }
+
+    /// The frames of records, the last of which is the file's `count`th frame.
+    #[inline]
+    pub(crate) fn frames<'a>(
+        &'a self,
+        records: &'a [Record],
+        count: u64,
+    ) -> impl Iterator<Item = Frame<'a>> {
+        let (link_type, tap) = match &self.records {
+            Records::Pcap(pcap) => pcap.interface(),
+            _ => (LinkType(0), 0),
+        };
+        let before = count.saturating_sub(records.len() as u64);
+        records
+            .iter()
+            .zip(1_u64..)
+            .map(move |(record, index)| Frame {
+                time: record.time,
+                link_type,
+                wire_length: record.wire_length,
+                bytes: self.buffer.lent(record.at, record.length as usize),
+                tap,
+                file: self.file,
+                number: before.saturating_add(index),
+            })
     }
 
     /// An item found by some step, as long as nothing was read since.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::buffer::{BUFFER, SMALL_BUFFER};
 use super::error::CaptureError;
 use super::inputs::{self, Inputs};
-use super::reader::{Current, FileReader};
+use super::reader::{Current, FileReader, Record};
 use super::series::{RotatedName, rotated_name};
 use super::source::{Recognised, recognise};
 use super::summary::{FileSummary, Ledger, TapSummary, WarningKind};
@@ -31,6 +31,8 @@ const BATCH: usize = 32;
 #[derive(Debug, Default)]
 pub struct Batch {
     items: Vec<Current>,
+    /// Frames behind the items.
+    records: Vec<Record>,
 }
 
 /// Capture files, directories of them and standard input, read as one timeline.
@@ -181,6 +183,7 @@ impl Capture {
     /// lends them, until the next call.
     pub fn next_batch(&mut self, batch: &mut Batch) -> bool {
         batch.items.clear();
+        batch.records.clear();
         if self.next_item().is_none() {
             return false;
         }
@@ -193,7 +196,8 @@ impl Capture {
         };
         batch.items.push(reader.current());
         if alone {
-            reader.advance_buffered(&mut self.ledger, &mut batch.items, BATCH);
+            let Batch { items, records } = batch;
+            reader.advance_buffered(&mut self.ledger, items, records, BATCH);
         }
         true
     }
@@ -202,10 +206,14 @@ impl Capture {
     pub fn lend<'a>(&'a self, batch: &'a Batch) -> impl Iterator<Item = Item<'a>> {
         let series = self.current.and_then(|index| self.series.get(index));
         let reader = series.and_then(|series| series.reader.as_ref());
-        batch
+        let summary = reader.and_then(|reader| self.ledger.files.get(reader.file() as usize));
+        let count = summary.map_or(0, |summary| summary.frames);
+        let items = batch
             .items
             .iter()
-            .filter_map(move |&item| reader?.lend(item))
+            .filter_map(move |&item| reader?.lend(item));
+        let frames = reader.map(|reader| reader.frames(&batch.records, count));
+        items.chain(frames.into_iter().flatten().map(Item::Frame))
     }
 
     /// The files, in the order in which they were named, as far as they have been read.

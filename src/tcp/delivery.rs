@@ -566,6 +566,7 @@ impl Delivery<'_, '_> {
 }
 
 /// Books an acknowledgment on the other direction, with the round trip it ends.
+#[inline]
 pub(super) fn acknowledge(
     connection: &mut Connection,
     segment: &Segment<'_>,

@@ -26,7 +26,7 @@ const UNUSUAL: u8 = 0b111;
 
 impl FlowTable {
     /// Takes a segment if it is a usual one.
-    #[inline]
+    #[inline(always)]
     pub fn push_quick<'t, 's>(
         &'t mut self,
         segment: &Segment<'s>,
@@ -99,6 +99,7 @@ impl FlowTable {
 }
 
 /// Open, beyond its handshake, with nothing waiting and nobody closing.
+#[inline(always)]
 fn is_plain(connection: &Connection) -> bool {
     let [forward, reverse] = &connection.halves;
     connection.closed.is_none()

@@ -108,7 +108,7 @@ impl Dissector {
     /// Takes a usual frame apart: one whose segment borrows nothing of the dissector's, so that
     /// several can be held at once. `None` where it takes [`dissect`](Self::dissect); then
     /// nothing was counted.
-    #[inline]
+    #[inline(always)]
     pub fn dissect_usual<'f>(&mut self, frame: &Frame<'f>) -> Option<Dissection<'f>> {
         let (segment, tcp) = quick::segment(frame)?;
         count(&mut self.statistics.frames);

@@ -71,7 +71,7 @@ impl MirrorFilter {
 
     /// Whether this segment is the copy of one seen before; if not, it is remembered.
     /// `tcp` begins at the TCP header.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_copy(&mut self, segment: &Segment<'_>, tcp: &[u8]) -> bool {
         const ALONE: u8 = TcpFlags::SYN.0 | TcpFlags::FIN.0 | TcpFlags::RST.0;
         if segment.ip_identification == 0
@@ -101,7 +101,7 @@ impl MirrorFilter {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn fingerprint(segment: &Segment<'_>, tcp: &[u8]) -> u64 {
     // Odd constants with well-spread bits (those of splitmix64 and xxHash).
     const A: u64 = 0x9e37_79b9_7f4a_7c15;

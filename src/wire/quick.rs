@@ -15,7 +15,7 @@ const TCP: usize = 20;
 const TCP_PROTOCOL: u8 = 6;
 
 /// The segment of a usual frame, and its bytes from the TCP header on.
-#[inline]
+#[inline(always)]
 pub(super) fn segment<'a>(frame: &Frame<'a>) -> Option<(Segment<'a>, &'a [u8])> {
     if frame.link_type != LinkType::ETHERNET {
         return None;
@@ -28,7 +28,7 @@ pub(super) fn segment<'a>(frame: &Frame<'a>) -> Option<(Segment<'a>, &'a [u8])> 
 }
 
 /// RFC 791, section 3.1.
-#[inline]
+#[inline(always)]
 fn ipv4<'a>(frame: &Frame<'a>) -> Option<(Segment<'a>, &'a [u8])> {
     const HEADER: usize = 20;
     let header: &[u8; HEADER] = frame.bytes.get(ETHERNET..)?.first_chunk()?;
@@ -69,7 +69,7 @@ fn ipv4<'a>(frame: &Frame<'a>) -> Option<(Segment<'a>, &'a [u8])> {
 }
 
 /// RFC 8200, section 3.
-#[inline]
+#[inline(always)]
 fn ipv6<'a>(frame: &Frame<'a>) -> Option<(Segment<'a>, &'a [u8])> {
     const HEADER: usize = 40;
     let header: &[u8; HEADER] = frame.bytes.get(ETHERNET..)?.first_chunk()?;
@@ -90,7 +90,7 @@ fn ipv6<'a>(frame: &Frame<'a>) -> Option<(Segment<'a>, &'a [u8])> {
 }
 
 /// RFC 9293, section 3.1.
-#[inline]
+#[inline(always)]
 fn tcp_segment<'a>(
     frame: &Frame<'a>,
     [source, destination]: [IpAddr; 2],
