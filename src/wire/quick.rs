@@ -1,10 +1,13 @@
 //! The usual frame in one look: Ethernet, IPv4 or IPv6 without options, extensions or fragments,
-//! a TCP segment that is no SYN, all of it captured. Everything else takes the general way,
+//! a TCP segment, all of it captured. Everything else takes the general way,
 //! which comes to the same for these.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use etherparse::TcpHeaderSlice;
+
 use super::segment::{Endpoint, Segment, TcpFlags};
+use super::transport;
 use crate::frame::{Frame, LinkType};
 
 /// Length of an Ethernet header.
@@ -120,11 +123,15 @@ fn tcp_segment<'a>(
     ] = *header;
     let flags = TcpFlags(flags);
     let length = usize::from(offset >> 4).checked_mul(4)?;
-    // The options of a SYN are looked at.
-    if length < TCP || flags.syn() {
+    if length < TCP {
         return None;
     }
     let payload = tcp.get(length..)?;
+    let (window_scale, maximum_segment_size) = if flags.syn() {
+        handshake_options(tcp)?
+    } else {
+        (None, None)
+    };
     let segment = Segment {
         time: frame.time,
         tap: frame.tap,
@@ -146,8 +153,15 @@ fn tcp_segment<'a>(
         payload_length: u32::try_from(payload.len()).ok()?,
         ip_identification: u32::from(identification),
         hop_limit,
-        window_scale: None,
-        maximum_segment_size: None,
+        window_scale,
+        maximum_segment_size,
     };
     Some((segment, tcp))
+}
+
+#[cold]
+#[inline(never)]
+fn handshake_options(tcp: &[u8]) -> Option<(Option<u8>, Option<u16>)> {
+    let header = TcpHeaderSlice::from_slice(tcp).ok()?;
+    Some(transport::handshake_options(&header))
 }

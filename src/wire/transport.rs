@@ -90,7 +90,7 @@ fn segment<'a>(
 }
 
 /// Window scale and maximum segment size, as far as the options can be read.
-fn handshake_options(header: &TcpHeaderSlice<'_>) -> (Option<u8>, Option<u16>) {
+pub(super) fn handshake_options(header: &TcpHeaderSlice<'_>) -> (Option<u8>, Option<u16>) {
     let (mut window_scale, mut maximum_segment_size) = (None, None);
     for option in header.options_iterator() {
         match option {
