@@ -49,7 +49,7 @@ impl Random {
     }
 
     /// 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -61,6 +61,6 @@ impl Random {
         if bound == 0 {
             return 0;
         }
-        (self.next() >> 16) as usize % bound
+        (self.word() >> 16) as usize % bound
     }
 }

@@ -23,7 +23,7 @@ fn step(input: &mut Vec<u8>, other: &[u8], tokens: &[&[u8]], random: &mut Random
     let span = random.below(16.min(length + 1 - at) + 1).min(length - at);
     match random.below(11) {
         0 if at < length => input[at] ^= 1 << random.below(8),
-        1 if at < length => input[at] = random.next() as u8,
+        1 if at < length => input[at] = random.word() as u8,
         2 if at < length => input[at] = INTERESTING[random.below(INTERESTING.len())],
         3 if at < length => {
             let change = random.below(16) as u8 + 1;
@@ -40,7 +40,7 @@ fn step(input: &mut Vec<u8>, other: &[u8], tokens: &[&[u8]], random: &mut Random
         }
         6 => {
             let block: Vec<u8> = (0..=random.below(16))
-                .map(|_| random.next() as u8)
+                .map(|_| random.word() as u8)
                 .collect();
             insert(input, at, &block);
         }

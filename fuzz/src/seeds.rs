@@ -94,6 +94,10 @@ fn container(recordings: &[PathBuf]) -> std::io::Result<Vec<Seed>> {
         "zstd-empty-records",
         &zstd::encode_all(&bomb[..], 19)?,
     ));
+    let mut damaged = zstd::encode_all(&bomb[..], 19)?;
+    let late = damaged.len() - 6;
+    damaged[late..].fill(0xff);
+    seeds.push(seed("zstd-damaged-late", &damaged));
     let header = b"\xd4\xc3\xb2\xa1\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\x04\0\x01\0\0\0";
     let record = b"\0\0\0\0\0\0\0\0\xff\xff\xff\x7f\xff\xff\xff\x7f";
     seeds.push(seed(
@@ -488,6 +492,19 @@ fn pipeline(recordings: &[PathBuf]) -> Vec<Seed> {
         (
             "detected",
             begin(option::OTHER_PORT).send(op::CLIENT, 0, PUBLISH),
+        ),
+        (
+            "gap-before-the-protocol-name",
+            Script::new(option::OTHER_PORT)
+                .send(op::CLIENT, 1, &CONNECT[..6])
+                .send(op::CLIENT_LOST, 0, &CONNECT[6..])
+                .send(op::CLIENT, 0, b"\xc0\0"),
+        ),
+        (
+            "connect-too-short-for-its-name",
+            Script::new(option::OTHER_PORT)
+                .send(op::CLIENT, 1, b"\x10\x05\0\x04MQT")
+                .send(op::CLIENT, 0, b"\xc0\0"),
         ),
         (
             "one-sided",

@@ -176,6 +176,7 @@ impl Program {
             settings.session = SessionLimits {
                 sessions: 2,
                 exchanges: 4,
+                topic_bytes: 64,
                 parked: 3,
             };
         }
