@@ -164,7 +164,7 @@ pub struct ConnectionState {
     pub(super) connect_times: Option<PacketTimes>,
     pub(super) aliases: PerWay<Option<Box<Aliases>>>,
     pub(super) exchanges: PerWay<Exchanges>,
-    pub(super) subscriptions: Box<Subscriptions>,
+    pub(super) subscriptions: Subscriptions,
     pub(super) gaps: u32,
     /// Bytes of the other direction are missing at the moment.
     pub(super) hole: bool,
@@ -197,7 +197,7 @@ impl ConnectionState {
             connect_times: None,
             aliases: PerWay::default(),
             exchanges: PerWay::default(),
-            subscriptions: Box::default(),
+            subscriptions: Subscriptions::default(),
             gaps: 0,
             hole: false,
             ping: None,

@@ -22,6 +22,7 @@ mod exchange;
 mod handshake;
 mod packet;
 mod record;
+mod small_map;
 mod store;
 mod subscription;
 #[cfg(test)]

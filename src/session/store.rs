@@ -1,7 +1,10 @@
 //! Client identifiers across connections, and the exchanges of persistent sessions that wait for
 //! the next one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
 
 use crate::tcp::Endpoint;
 use crate::time::Timestamp;
@@ -17,6 +20,8 @@ pub struct SessionLimits {
     /// Client identifiers known at once. Beyond it, the one disconnected longest is reported and
     /// forgotten; if it comes back, it is a new row.
     pub sessions: usize,
+    /// Bytes of the client identifiers of known sessions; beyond it, sessions go likewise.
+    pub id_bytes: usize,
     /// Exchanges in flight, in all connections together; beyond it new ones are counted and not
     /// followed.
     pub exchanges: usize,
@@ -32,6 +37,7 @@ impl Default for SessionLimits {
     fn default() -> Self {
         Self {
             sessions: 100_000,
+            id_bytes: 64 << 20,
             exchanges: 1_000_000,
             topic_bytes: 256 << 20,
             parked: 200_000,
@@ -83,18 +89,50 @@ pub(super) struct Session {
     away: Option<u64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct Key {
     tap: u16,
     broker: Endpoint,
     client_id: Box<[u8]>,
 }
 
+/// A [`Key`] that borrows.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct KeyRef<'a> {
+    tap: u16,
+    broker: Endpoint,
+    client_id: &'a [u8],
+}
+
+impl<'a> KeyRef<'a> {
+    fn of(state: &'a ConnectionState) -> Self {
+        Self {
+            tap: state.facts.tap,
+            broker: state.facts.broker,
+            client_id: state.client_id().unwrap_or_default(),
+        }
+    }
+}
+
+impl Key {
+    const fn borrow(&self) -> KeyRef<'_> {
+        KeyRef {
+            tap: self.tap,
+            broker: self.broker,
+            client_id: &self.client_id,
+        }
+    }
+}
+
 /// All sessions, and what the connections share.
 #[derive(Debug)]
 pub struct Sessions {
     pub(super) limits: SessionLimits,
-    index: HashMap<Key, u32, foldhash::fast::RandomState>,
+    /// Slots by the hash of their keys, which stand in the sessions.
+    index: HashTable<u32>,
+    hasher: foldhash::fast::RandomState,
+    /// Bytes of all client identifiers known.
+    id_bytes: usize,
     slots: Vec<Option<Session>>,
     free: Vec<u32>,
     /// Disconnected sessions by the order in which they went.
@@ -115,7 +153,9 @@ impl Sessions {
     pub fn new(limits: SessionLimits) -> Self {
         Self {
             limits,
-            index: HashMap::default(),
+            index: HashTable::new(),
+            hasher: foldhash::fast::RandomState::default(),
+            id_bytes: 0,
             slots: Vec::new(),
             free: Vec::new(),
             away: BTreeMap::new(),
@@ -154,19 +194,21 @@ impl Sessions {
     /// Whether another connection of the client that `state`'s CONNECT names is open. The
     /// broker may close that one before it answers, so this is asked when the CONNECT comes.
     pub(super) fn is_connected(&self, state: &ConnectionState) -> bool {
-        let client_id = state.client_id().unwrap_or_default();
-        if client_id.is_empty() || state.session.is_some() {
+        let key = KeyRef::of(state);
+        if key.client_id.is_empty() || state.session.is_some() {
             return false;
         }
-        let key = Key {
-            tap: state.facts.tap,
-            broker: state.facts.broker,
-            client_id: client_id.into(),
+        let slot = self.find(key);
+        let session = slot.and_then(|slot| self.slots.get(slot as usize)?.as_ref());
+        session.is_some_and(|session| session.open > 0)
+    }
+
+    fn find(&self, key: KeyRef<'_>) -> Option<u32> {
+        let is_same = |&slot: &u32| {
+            let session = self.slots.get(slot as usize).and_then(Option::as_ref);
+            session.is_some_and(|session| session.key.borrow() == key)
         };
-        self.index
-            .get(&key)
-            .and_then(|&slot| self.slots.get(slot as usize)?.as_ref())
-            .is_some_and(|session| session.open > 0)
+        self.index.find(self.hasher.hash_one(key), is_same).copied()
     }
 
     /// Attaches an accepted connection to its session.
@@ -212,26 +254,24 @@ impl Sessions {
         first: Timestamp,
         observer: &mut O,
     ) -> u32 {
-        let client_id = state.client_id().unwrap_or_default();
-        let key = Key {
-            tap: state.facts.tap,
-            broker: state.facts.broker,
-            client_id: client_id.into(),
-        };
+        let key = KeyRef::of(state);
         // Clients without an identifier are not told apart by it.
-        let anonymous = client_id.is_empty();
-        if !anonymous && let Some(&slot) = self.index.get(&key) {
+        let anonymous = key.client_id.is_empty();
+        if !anonymous && let Some(slot) = self.find(key) {
             return slot;
         }
-        if self.index.len().saturating_add(self.away.len())
-            >= self.limits.sessions.saturating_mul(2)
-            || self.away.len() >= self.limits.sessions
+        while self.away.len() >= self.limits.sessions
+            || (self.id_bytes > self.limits.id_bytes && !self.away.is_empty())
         {
             self.evict(observer);
         }
         self.numbers = self.numbers.saturating_add(1);
         let session = Session {
-            key: key.clone(),
+            key: Key {
+                tap: key.tap,
+                broker: key.broker,
+                client_id: key.client_id.into(),
+            },
             number: self.numbers,
             connections: 0,
             first,
@@ -253,8 +293,18 @@ impl Sessions {
         if let Some(place) = self.slots.get_mut(slot as usize) {
             *place = Some(session);
         }
+        self.id_bytes = self.id_bytes.saturating_add(key.client_id.len());
         if !anonymous {
-            self.index.insert(key, slot);
+            let Self {
+                index,
+                slots,
+                hasher,
+                ..
+            } = self;
+            index.insert_unique(hasher.hash_one(key), slot, |&slot| {
+                let session = slots.get(slot as usize).and_then(Option::as_ref);
+                session.map_or(0, |session| hasher.hash_one(session.key.borrow()))
+            });
         }
         slot
     }
@@ -271,9 +321,11 @@ impl Sessions {
         let Some(session) = self.slots.get_mut(slot as usize).and_then(Option::take) else {
             return;
         };
-        if self.index.get(&session.key) == Some(&slot) {
-            self.index.remove(&session.key);
+        let hash = self.hasher.hash_one(session.key.borrow());
+        if let Ok(entry) = self.index.find_entry(hash, |&known| known == slot) {
+            entry.remove();
         }
+        self.id_bytes = self.id_bytes.saturating_sub(session.key.client_id.len());
         self.free.push(slot);
         if let Some(parked) = session.parked {
             self.report_parked(session.key.tap, *parked, observer);

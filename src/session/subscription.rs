@@ -1,12 +1,11 @@
 //! Subscriptions of a connection: asked for, granted, ended.
 
-use std::collections::BTreeMap;
-
 use crate::mqtt::{Subscribe, Unsubscribe};
 use crate::time::Timestamp;
 
 use super::PacketTimes;
 use super::record::SubscriptionRecord;
+use super::small_map::SmallMap;
 
 /// Filters and bytes of filters kept per connection; more are counted, not kept.
 const KEPT_FILTERS: usize = 65_536;
@@ -46,11 +45,11 @@ struct Removal {
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     /// By sequence number, so that a SUBACK finds the filters of its SUBSCRIBE.
-    active: BTreeMap<u64, Subscription>,
+    active: SmallMap<u64, Subscription>,
     /// Sequence number of the active subscription to a filter.
-    by_filter: BTreeMap<Box<[u8]>, u64>,
-    subscribing: BTreeMap<u16, Request>,
-    unsubscribing: BTreeMap<u16, Removal>,
+    by_filter: SmallMap<Box<[u8]>, u64>,
+    subscribing: SmallMap<u16, Request>,
+    unsubscribing: SmallMap<u16, Removal>,
     next: u64,
     bytes: usize,
     pub(super) granted: u64,
@@ -190,9 +189,9 @@ impl Subscriptions {
             if code.is_some_and(|&code| code >= 0x80) {
                 if let Some(kept) = self.active.get_mut(&sequence) {
                     kept.unsubscribe = None;
-                    self.by_filter
-                        .entry(kept.filter.clone())
-                        .or_insert(sequence);
+                    if !self.by_filter.contains_key(&kept.filter) {
+                        self.by_filter.insert(kept.filter.clone(), sequence);
+                    }
                 }
             } else if let Some(old) = self.active.remove(&sequence) {
                 self.bytes = self.bytes.saturating_sub(old.filter.len());

@@ -1,0 +1,126 @@
+//! A map that is a short sorted list while it is small, as nearly all are: one allocation of the
+//! right size instead of a tree's node for eleven. Larger ones are a tree, so no size is slow.
+
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+
+/// Most entries of the list.
+const FEW: usize = 8;
+
+#[derive(Debug)]
+pub(super) enum SmallMap<K, V> {
+    Few(Vec<(K, V)>),
+    Many(BTreeMap<K, V>),
+}
+
+impl<K, V> Default for SmallMap<K, V> {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
+
+impl<K: Ord, V> SmallMap<K, V> {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Few(few) => few.len(),
+            Self::Many(many) => many.len(),
+        }
+    }
+
+    pub(super) fn contains_key(&self, key: &K) -> bool {
+        match self {
+            Self::Few(few) => position(few, key).is_ok(),
+            Self::Many(many) => many.contains_key(key),
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        match self {
+            Self::Few(few) => {
+                let index = position(few, key).ok()?;
+                few.get_mut(index).map(|(_, value)| value)
+            }
+            Self::Many(many) => many.get_mut(key),
+        }
+    }
+
+    /// Inserts or replaces; the value before is dropped.
+    pub(super) fn insert(&mut self, key: K, value: V) {
+        match self {
+            Self::Few(few) => match position(few, &key) {
+                Ok(index) => {
+                    if let Some(entry) = few.get_mut(index) {
+                        entry.1 = value;
+                    }
+                }
+                Err(index) if few.len() < FEW => {
+                    few.reserve_exact(1);
+                    few.insert(index, (key, value));
+                }
+                Err(_) => {
+                    let mut many: BTreeMap<K, V> = std::mem::take(few).into_iter().collect();
+                    many.insert(key, value);
+                    *self = Self::Many(many);
+                }
+            },
+            Self::Many(many) => {
+                many.insert(key, value);
+            }
+        }
+    }
+
+    pub(super) fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        match self {
+            Self::Few(few) => {
+                let index = few
+                    .binary_search_by(|(known, _)| known.borrow().cmp(key))
+                    .ok()?;
+                Some(few.remove(index).1)
+            }
+            Self::Many(many) => many.remove(key),
+        }
+    }
+
+    /// The values in the order of their keys.
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        let (few, many) = match self {
+            Self::Few(few) => (Some(few.iter().map(|(_, value)| value)), None),
+            Self::Many(many) => (None, Some(many.values())),
+        };
+        few.into_iter().flatten().chain(many.into_iter().flatten())
+    }
+}
+
+fn position<K: Ord, V>(few: &[(K, V)], key: &K) -> Result<usize, usize> {
+    few.binary_search_by(|(known, _)| known.cmp(key))
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// It is the tree that it replaces, below and above the size where it becomes one.
+        #[test]
+        fn it_is_a_map(steps in prop::collection::vec((any::<bool>(), 0_u8..20, any::<u16>()), 0..100)) {
+            let (mut small, mut tree) = (SmallMap::default(), BTreeMap::new());
+            for (insert, key, value) in steps {
+                if insert {
+                    small.insert(key, value);
+                    tree.insert(key, value);
+                } else {
+                    prop_assert_eq!(small.remove(&key), tree.remove(&key));
+                }
+                prop_assert_eq!(small.len(), tree.len());
+                prop_assert_eq!(small.contains_key(&key), tree.contains_key(&key));
+                prop_assert_eq!(small.get_mut(&(key / 2)), tree.get_mut(&(key / 2)));
+                prop_assert!(small.values().eq(tree.values()));
+            }
+        }
+    }
+}
