@@ -167,20 +167,23 @@ impl Vantage {
     }
 
     /// A side whose half of the round trip is at most a tenth of the whole is where the tap
-    /// stands: what is left there is the host's own stack.
+    /// stands: what is left there is the host's own stack. Hosts less than 200 µs apart are not
+    /// told apart by that, since their stacks take as long as the way between them.
     #[must_use]
     pub fn from_round_trips(client: Option<TimeDelta>, broker: Option<TimeDelta>) -> Self {
+        const TOO_CLOSE: i64 = 200_000;
         let (Some(client), Some(broker)) = (client, broker) else {
             return Self::Unknown;
         };
         let (client, broker) = (client.as_nanos(), broker.as_nanos());
-        let tenth = client.saturating_add(broker) / 10;
-        if client <= tenth && broker > tenth {
-            Self::Client
-        } else if broker <= tenth && client > tenth {
-            Self::Broker
-        } else if client <= tenth {
+        let whole = client.saturating_add(broker);
+        let tenth = whole / 10;
+        if whole < TOO_CLOSE {
             Self::Unknown
+        } else if client <= tenth {
+            Self::Client
+        } else if broker <= tenth {
+            Self::Broker
         } else {
             Self::Between
         }
@@ -237,5 +240,24 @@ impl<O: Observer> Observer for Option<O> {
 
     fn tick(&mut self, now: Timestamp) {
         self.iter_mut().for_each(|observer| observer.tick(now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tap_stands_where_the_round_trip_is_short() {
+        let micros = |n: i64| Some(TimeDelta::from_nanos(n * 1000));
+        for (client, broker, vantage) in [
+            (micros(280), micros(20), Vantage::Broker),
+            (micros(20), micros(280), Vantage::Client),
+            (micros(150), micros(150), Vantage::Between),
+            (micros(9), micros(64), Vantage::Unknown),
+            (None, micros(280), Vantage::Unknown),
+        ] {
+            assert_eq!(Vantage::from_round_trips(client, broker), vantage);
+        }
     }
 }

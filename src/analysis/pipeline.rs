@@ -530,6 +530,8 @@ impl Core {
     fn count(&mut self, tcp: &Connection, flow: &MqttFlow) {
         let totals = &mut self.totals;
         totals.connections = totals.connections.saturating_add(1);
+        let transport = totals.transports.entry(flow.transport.name()).or_default();
+        *transport = transport.saturating_add(1);
         if let Some(time) = tcp.handshake_time {
             totals.tcp_handshake.record(time);
         }

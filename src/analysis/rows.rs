@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::mqtt::{Packet, PacketType, reason_text};
+use crate::mqtt::{Packet, PacketType, ProtocolLevel, reason_text};
 use crate::results::{
     ConnectionRow, ExchangeRow, PacketRow, SessionRow, SubscriptionRow, Text, escape_into,
 };
@@ -238,7 +238,10 @@ pub fn connection_row<'a>(event: &ConnectionEvent<'a>, file: &'a [u8]) -> Connec
         connack_reason: connack
             .and_then(|connack| reason_text(PacketType::Connack, connack.reason_code, state.level))
             .map(|words| Text(words.as_bytes())),
-        session_present: connack.map(|connack| connack.session_present),
+        // The byte is reserved in MQTT 3.1.
+        session_present: connack
+            .filter(|_| state.level != ProtocolLevel::V3_1)
+            .map(|connack| connack.session_present),
         packets_to_broker: state.packets.to_broker,
         packets_to_client: state.packets.to_client,
         bytes_to_broker: event.bytes.to_broker,

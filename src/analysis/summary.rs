@@ -42,6 +42,11 @@ pub fn summary(pipeline: &Pipeline, tool_version: &str) -> Summary {
             bytes: totals.bytes,
         },
         connections: totals.connections,
+        transports: totals
+            .transports
+            .iter()
+            .map(|(&name, &n)| (name.to_owned(), n))
+            .collect(),
         sessions: pipeline.sessions(),
         publishes: Publishes {
             to_broker: publish_counts(totals.publishes.to_broker),

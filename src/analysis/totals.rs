@@ -34,6 +34,8 @@ pub struct Totals {
     pub violations: BTreeMap<&'static str, u64>,
     /// Connections that speak MQTT, or stand on a named port.
     pub connections: u64,
+    /// The same by what carries them (`tcp`, `tls`, `ws`, `wss`).
+    pub transports: BTreeMap<&'static str, u64>,
     /// Segments with bytes seen before, on those connections.
     pub retransmitted_segments: u64,
     /// Segments first seen after later bytes.

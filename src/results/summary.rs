@@ -32,6 +32,9 @@ pub struct Summary {
     pub mqtt: MqttSummary,
     /// TCP connections that spoke MQTT, or that were on a named port.
     pub connections: u64,
+    /// The same by transport: `tcp`, `tls`, `ws`, `wss`.
+    #[serde(default)]
+    pub transports: BTreeMap<String, u64>,
     /// MQTT sessions.
     pub sessions: u64,
     /// PUBLISH packets on the wire.
@@ -287,6 +290,7 @@ impl Default for Summary {
             tcp: TcpSummary::default(),
             mqtt: MqttSummary::default(),
             connections: 0,
+            transports: BTreeMap::new(),
             sessions: 0,
             publishes: Publishes::default(),
             exchanges: ExchangeCounts::default(),

@@ -374,8 +374,10 @@ impl Sessions {
         ended: bool,
         observer: &mut O,
     ) {
-        if state.connect.is_some() && !state.refused() {
-            // A capture of one side only never shows the CONNACK.
+        // A capture of one side only never shows the CONNACK. A client that went on after its
+        // CONNECT was most likely accepted; one that did not was turned away without an answer.
+        let went_on = state.connack.is_some() || state.packets.to_broker > 1;
+        if state.connect.is_some() && went_on && !state.refused() {
             self.attach(state, observer);
         }
         for subscription in state.subscriptions.remaining() {

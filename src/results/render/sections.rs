@@ -11,6 +11,20 @@ const MOST_LISTED: usize = 8;
 
 /// What one would tell a colleague.
 pub(super) fn headline(summary: &Summary) -> String {
+    let encrypted: u64 = ["tls", "wss"]
+        .iter()
+        .filter_map(|name| summary.transports.get(*name))
+        .sum();
+    if summary.mqtt.packets == 0 && encrypted > 0 {
+        return format!(
+            "No MQTT can be read in {}: {} encrypted, and this version does not decrypt.",
+            counted(summary.frames, "frame"),
+            match encrypted {
+                1 => "1 connection is".to_owned(),
+                many => format!("{} connections are", grouped(many)),
+            }
+        );
+    }
     if summary.mqtt.packets == 0 {
         return format!("No MQTT found in {}.", counted(summary.frames, "frame"));
     }

@@ -56,9 +56,9 @@ table! {
         pub packets_to_broker: u64,
         /// MQTT control packets to the client.
         pub packets_to_client: u64,
-        /// Bytes of the TCP stream from the client, each counted once.
+        /// Bytes of the control packets from the client.
         pub bytes_to_broker: u64,
-        /// Bytes of the TCP stream to the client, each counted once.
+        /// Bytes of the control packets to the client.
         pub bytes_to_client: u64,
         /// PUBLISH packets from the client.
         pub publishes_to_broker: u64,
