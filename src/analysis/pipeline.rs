@@ -28,6 +28,9 @@ use super::{
 /// How often [`Observer::tick`] is called, in frames.
 const TICK_FRAMES: u64 = 256;
 
+/// How many segments are worked on together.
+const BATCH: usize = 32;
+
 /// The whole passive analysis of one or more taps.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -120,7 +123,7 @@ impl Pipeline {
         frames: impl IntoIterator<Item = Frame<'f>>,
         observer: &mut O,
     ) {
-        let mut segments = Vec::with_capacity(32);
+        let mut segments = Vec::with_capacity(BATCH);
         frames.into_iter().for_each(|frame| {
             self.frames = self.frames.saturating_add(1);
             if self.frames.is_multiple_of(TICK_FRAMES) {
@@ -129,6 +132,9 @@ impl Pipeline {
             match self.dissector.dissect_usual(&frame) {
                 Some(Dissection::Tcp(segment)) => {
                     segments.push((segment, self.table.hash(&segment)));
+                    if segments.len() >= BATCH {
+                        self.take_all(&mut segments, observer);
+                    }
                 }
                 Some(Dissection::Skipped(_)) => {}
                 None => {

@@ -151,7 +151,7 @@ const SWEEP_SLOTS: usize = 8;
 const SWEEP_EVERY: u64 = 64;
 /// The same for each new connection. More than one, so that those that never got beyond their SYN
 /// are found faster than new ones come, and a flood of them does not fill the table.
-const SWEEP_SLOTS_OPENING: usize = 4;
+const SWEEP_SLOTS_OPENING: usize = 2;
 
 impl FlowTable {
     /// An empty table.
