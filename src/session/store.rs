@@ -381,6 +381,10 @@ impl Sessions {
         packet_id: u16,
         observer: &mut O,
     ) -> Option<Exchange> {
+        // Nearly always nothing waits anywhere, and then the session need not be fetched.
+        if self.parked == 0 {
+            return None;
+        }
         let tap = state.facts.tap;
         let session = self.session(state.session)?;
         let parked = session.parked.as_mut()?;
