@@ -33,20 +33,22 @@ pub(super) enum Slot {
 }
 
 /// A connection that carries MQTT, or that stands on a named port.
+/// What every packet touches comes first.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct MqttFlow {
+    pub(super) roles: Roles,
+    /// The bytes are not MQTT that can be read (TLS, HTTP).
+    pub(super) opaque: bool,
+    /// The connection stands on a named port, so it is reported whatever it carries.
+    pub(super) named: bool,
+    pub(super) transport: Transport,
+    /// First bytes of the client, until they are known to be MQTT.
+    pub(super) first_bytes: Option<FirstBytes>,
+    pub(super) bytes: PerWay<u64>,
     pub(super) state: ConnectionState,
     pub(super) forward: PacketStream<Mark>,
     pub(super) reverse: PacketStream<Mark>,
-    pub(super) roles: Roles,
-    pub(super) transport: Transport,
-    /// The bytes are not MQTT that can be read (TLS, HTTP).
-    pub(super) opaque: bool,
-    /// First bytes of the client, until they are known to be MQTT.
-    pub(super) first_bytes: Option<FirstBytes>,
-    /// The connection stands on a named port, so it is reported whatever it carries.
-    pub(super) named: bool,
-    pub(super) bytes: PerWay<u64>,
     pub(super) malformed: u64,
 }
 

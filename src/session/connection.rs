@@ -143,42 +143,44 @@ pub struct ConnectionFacts {
 }
 
 /// The state of one MQTT connection.
+/// What every packet touches comes first, since fetching it costs more than what is done with it.
 #[derive(Debug)]
+#[repr(C)]
 pub struct ConnectionState {
-    /// Who talks to whom.
-    pub facts: ConnectionFacts,
     /// The protocol level, as far as it is known.
     pub level: ProtocolLevel,
     /// How it is known.
     pub basis: LevelBasis,
-    /// The CONNECT, once seen.
-    pub connect: Option<Box<ConnectFacts>>,
-    /// The CONNACK, once seen.
-    pub connack: Option<Box<ConnackFacts>>,
+    /// Bytes of the other direction are missing at the moment.
+    pub(super) hole: bool,
+    pub(super) disconnected: bool,
+    pub(super) session_ended: bool,
+    /// Its CONNECT came while another connection of the client was open.
+    pub(super) takes_over: bool,
+    pub(super) gaps: u32,
+    pub(super) terms: Terms,
+    /// SUBSCRIBE and UNSUBSCRIBE packets that await their answer.
+    pub(super) requests: usize,
     /// Control packets.
     pub packets: PerWay<u64>,
     /// PUBLISH packets.
     pub publishes: PerWay<u64>,
+    pub(super) last_packet: Option<Timestamp>,
+    pub(super) last_from_client: Option<Timestamp>,
+    pub(super) exchanges: PerWay<Exchanges>,
+    pub(super) aliases: PerWay<Option<Box<Aliases>>>,
+    /// Who talks to whom.
+    pub facts: ConnectionFacts,
+    pub(super) ping: Option<Timestamp>,
+    pub(super) session: Option<u32>,
+    /// The CONNECT, once seen.
+    pub connect: Option<Box<ConnectFacts>>,
+    /// The CONNACK, once seen.
+    pub connack: Option<Box<ConnackFacts>>,
     /// Silences of the client longer than one and a half times the keep-alive.
     pub keep_alive_violations: u64,
     pub(super) connect_times: Option<PacketTimes>,
-    pub(super) aliases: PerWay<Option<Box<Aliases>>>,
-    pub(super) exchanges: PerWay<Exchanges>,
     pub(super) subscriptions: Subscriptions,
-    pub(super) gaps: u32,
-    /// Bytes of the other direction are missing at the moment.
-    pub(super) hole: bool,
-    pub(super) ping: Option<Timestamp>,
-    pub(super) last_packet: Option<Timestamp>,
-    pub(super) last_from_client: Option<Timestamp>,
-    pub(super) disconnected: bool,
-    pub(super) session: Option<u32>,
-    pub(super) session_ended: bool,
-    /// Its CONNECT came while another connection of the client was open.
-    pub(super) takes_over: bool,
-    pub(super) terms: Terms,
-    /// SUBSCRIBE and UNSUBSCRIBE packets that await their answer.
-    pub(super) requests: usize,
 }
 
 impl ConnectionState {

@@ -3,7 +3,7 @@
 
 use crate::wire::Segment;
 
-use super::connection::{Connection, Handshake};
+use super::connection::Connection;
 use super::delivery::acknowledge;
 use super::sequence::SequenceNumber;
 use super::stream::add;
@@ -103,7 +103,7 @@ impl FlowTable {
 fn is_plain(connection: &Connection) -> bool {
     let [forward, reverse] = &connection.halves;
     connection.closed.is_none()
-        && matches!(connection.handshake, Handshake::Done | Handshake::None)
+        && !connection.handshaking
         && forward.backlog.is_none()
         && reverse.backlog.is_none()
         && forward.fin.is_none()

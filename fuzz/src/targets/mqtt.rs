@@ -162,7 +162,11 @@ fn read_all(parsed: &Parsed<'_>) {
         }
         Packet::Unsubscribe(unsubscribe) => drop(unsubscribe.filters.count()),
         Packet::Publish(publish) => {
-            assert!(publish.payload.len() <= publish.payload_length as usize)
+            assert!(
+                publish
+                    .payload_length
+                    .is_none_or(|length| publish.payload.len() <= length as usize)
+            )
         }
         _ => {}
     }

@@ -175,6 +175,7 @@ impl Program {
             settings.stream_bytes = 64;
             settings.session = SessionLimits {
                 sessions: 2,
+                id_bytes: 64,
                 exchanges: 4,
                 topic_bytes: 64,
                 parked: 3,
@@ -653,10 +654,12 @@ impl Observer for Watch {
         assert!(event.missing <= event.header.remaining_length);
         let payload = match &event.parsed.packet {
             Packet::Publish(publish) => {
-                assert!(publish.payload_length <= event.header.remaining_length);
+                assert!(publish.payload_length <= Some(event.header.remaining_length));
+                // A payload that was not reached has neither length nor hash.
                 event
                     .payload_hash
-                    .map(|hash| (publish.payload_length, hash))
+                    .zip(publish.payload_length)
+                    .map(|(hash, length)| (length, hash))
             }
             _ => {
                 assert!(event.payload_hash.is_none());

@@ -107,23 +107,25 @@ enum Phase {
 }
 
 /// Splits one direction of a connection into control packets.
+/// What every packet touches comes first.
 #[derive(Debug)]
+#[repr(C)]
 pub struct PacketStream<M> {
     phase: Phase,
     header_length: u8,
     header_bytes: [u8; 5],
-    header: FixedHeader,
-    first: Option<M>,
+    /// Nothing more goes into `body`: bytes before it are missing, or it is full.
+    sealed: bool,
     /// The beginning of an unfinished packet's body.
     body: Vec<u8>,
+    header: FixedHeader,
     /// Bytes of the body that came or are known to be missing.
     passed: u32,
     missing: u32,
-    /// Nothing more goes into `body`: bytes before it are missing, or it is full.
-    sealed: bool,
     hash: Option<Box<PayloadHash>>,
     search: Option<Box<Search<M>>>,
     skipped: u64,
+    first: Option<M>,
 }
 
 /// The running hash of a payload that is not kept.
