@@ -55,10 +55,10 @@ pub(super) enum Handshake {
     Done,
 }
 
-/// A TCP connection as the table knows it. What every segment touches comes first and fills four
+/// A TCP connection as the table knows it. What every segment touches comes first, about four
 /// cache lines: with many connections, fetching them is what a segment costs most.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub struct Connection {
     pub(super) halves: [HalfStream; 2],
     pub(super) key: FlowKey,
