@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::mqtt::stream::StreamLimits;
 use crate::mqtt::topic;
-use crate::session::SessionLimits;
+use crate::session::{ConnectionState, SessionLimits};
 use crate::tcp::Limits;
 use crate::wire::WireLimits;
 
@@ -106,6 +106,14 @@ impl Selection {
         self.client_id
             .as_deref()
             .is_none_or(|wanted| client_id == Some(wanted))
+    }
+
+    /// Whether a connection is wanted, by what is known of it now.
+    #[must_use]
+    #[inline]
+    pub fn connection(&self, state: &ConnectionState) -> bool {
+        // Who is asked for nobody in particular need not look up the identifier.
+        self.client_id.is_none() || self.client(state.client_id())
     }
 
     /// Whether a message is wanted.

@@ -327,8 +327,7 @@ impl Core {
         if flow.opaque {
             return;
         }
-        let wanted = self.options.selection.client_id.is_none()
-            || self.options.selection.client(flow.state.client_id());
+        let wanted = self.options.selection.connection(&flow.state);
         let mut tee = Tee {
             totals: &mut self.totals,
             selection: &self.options.selection,
@@ -404,8 +403,7 @@ impl Core {
             start: gap.offset,
             end: gap.offset.saturating_add(gap.bytes),
         };
-        let wanted = self.options.selection.client_id.is_none()
-            || self.options.selection.client(flow.state.client_id());
+        let wanted = self.options.selection.connection(&flow.state);
         let mut tee = Tee {
             totals: &mut self.totals,
             selection: &self.options.selection,
@@ -482,8 +480,7 @@ impl Core {
             self.count_other(tcp);
             return;
         }
-        let wanted = self.options.selection.client(flow.state.client_id())
-            || self.options.selection.client_id.is_none();
+        let wanted = self.options.selection.connection(&flow.state);
         let mut tee = Tee {
             totals: &mut self.totals,
             selection: &self.options.selection,
@@ -736,7 +733,7 @@ fn packet<O: Observer>(
     let is_malformed = parsed.malformed.is_some();
     *books.malformed = books.malformed.saturating_add(u64::from(is_malformed));
     // A CONNECT may just have told whose connection it is.
-    tee.wanted = tee.selection.client_id.is_none() || tee.selection.client(state.client_id());
+    tee.wanted = tee.selection.connection(state);
     let topic = match &parsed.packet {
         Packet::Publish(publish) => state.topic(towards, publish),
         _ => None,

@@ -3,9 +3,7 @@
 use std::io::Write;
 
 use crate::mqtt::{Packet, PacketType, ProtocolLevel, reason_text};
-use crate::results::{
-    ConnectionRow, ExchangeRow, PacketRow, SessionRow, SubscriptionRow, Text, escape_into,
-};
+use crate::results::{ConnectionRow, ExchangeRow, PacketRow, SessionRow, SubscriptionRow, Text};
 use crate::session::{
     ConnectionState, ExchangeRecord, LevelBasis, SessionRecord, SubscriptionRecord, Towards,
 };
@@ -326,9 +324,4 @@ pub fn session_row<'a>(record: &SessionRecord<'a>) -> SessionRow<'a> {
         keep_alive_violations: record.keep_alive_violations,
         tap: record.tap,
     }
-}
-
-/// Appends text from the network as the terminal may see it.
-pub fn terminal_text(out: &mut Vec<u8>, text: &[u8]) {
-    escape_into(out, text);
 }

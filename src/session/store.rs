@@ -347,29 +347,15 @@ impl Sessions {
         });
     }
 
+    /// Reports exchanges that waited for their client, which did not come back for them.
     fn report_parked<O: Observer>(&mut self, tap: u16, parked: Parked, observer: &mut O) {
-        let Parked {
-            connection,
-            gaps,
-            exchanges,
-        } = parked;
-        for (towards, exchanges) in [
-            (Towards::Broker, exchanges.to_broker),
-            (Towards::Client, exchanges.to_client),
-        ] {
-            for (packet_id, exchange) in exchanges {
-                self.parked = self.parked.saturating_sub(1);
-                let place = Place {
-                    connection,
-                    tap,
-                    towards,
-                    packet_id,
-                };
-                let outcome = exchange.outcome(gaps, true);
-                observer.exchange(&exchange.record(place, outcome));
-                self.pool.give(exchange.topic);
-            }
-        }
+        let count = parked
+            .exchanges
+            .to_broker
+            .len()
+            .saturating_add(parked.exchanges.to_client.len());
+        self.parked = self.parked.saturating_sub(count);
+        self.report_open(tap, parked, true, observer);
     }
 
     /// Takes over an exchange that an earlier connection of the session left in flight: its
@@ -471,6 +457,7 @@ impl Sessions {
         }
     }
 
+    /// Reports exchanges as they stood when their connection ended, or the capture.
     fn report_open<O: Observer>(&mut self, tap: u16, open: Parked, ended: bool, observer: &mut O) {
         let Parked {
             connection,
