@@ -66,6 +66,7 @@
 pub mod analysis;
 pub mod capture;
 pub mod cli;
+pub mod delivery;
 pub mod frame;
 pub mod mqtt;
 pub mod results;

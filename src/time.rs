@@ -82,6 +82,13 @@ impl Sub<TimeDelta> for Timestamp {
     }
 }
 
+impl Sub for TimeDelta {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
 impl fmt::Display for TimeDelta {
     /// For people: three significant digits and a unit (`1.23 ms`); exact values are
     /// [`TimeDelta::as_nanos`].

@@ -201,7 +201,7 @@ mod bad_input {
             fs::read(place.path("out/summary.json")).expect("still there"),
             before
         );
-        assert_eq!(fs::read_dir(&out).expect("a directory").count(), 6);
+        assert_eq!(fs::read_dir(&out).expect("a directory").count(), 7);
     }
 
     #[test]
@@ -296,7 +296,7 @@ mod bad_input {
         assert_eq!(fs::read_dir(&out).expect("a directory").count(), 1);
         assert_eq!(code(&run(&["analyze", "--force", "-o", &out, &capture])), 0);
         assert_eq!(fs::read(thesis).expect("untouched"), b"all my work");
-        assert_eq!(fs::read_dir(&out).expect("a directory").count(), 7);
+        assert_eq!(fs::read_dir(&out).expect("a directory").count(), 8);
     }
 
     #[test]
@@ -322,6 +322,7 @@ mod bad_input {
         names.sort();
         let expected = [
             "connections.csv",
+            "deliveries.csv",
             "exchanges.csv",
             "sessions.csv",
             "subscriptions.csv",

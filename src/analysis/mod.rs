@@ -22,6 +22,7 @@ mod summary;
 mod tables;
 mod totals;
 
+use crate::delivery::DeliveryRecord;
 use crate::mqtt::{FixedHeader, Parsed};
 use crate::session::{self, ConnectionState, PacketTimes, PerWay, SessionViolations, Towards};
 use crate::tcp::{Connection, EndReason, Gap};
@@ -63,6 +64,8 @@ pub struct PacketEvent<'a> {
     pub violations: SessionViolations,
     /// Where the segments that carried it stand in the stream: first byte and one past the last.
     pub extent: (u64, u64),
+    /// Number of a PUBLISH in the tables, from 1.
+    pub message: Option<u64>,
 }
 
 /// A packet whose remaining length is malformed: the rest of its stream cannot be read.
@@ -205,6 +208,8 @@ pub trait Observer: session::Observer {
     /// Bytes of a stream, for who wants to know which frames carried a packet.
     #[inline]
     fn bytes(&mut self, _event: &BytesEvent<'_>) {}
+    /// A message at one of its receivers is decided.
+    fn delivery(&mut self, _record: &DeliveryRecord<'_>) {}
     /// Capture time goes on; called now and then, so that what waits for a time can go.
     fn tick(&mut self, now: Timestamp);
 }
@@ -236,6 +241,11 @@ impl<O: Observer> Observer for Option<O> {
     #[inline]
     fn bytes(&mut self, event: &BytesEvent<'_>) {
         self.iter_mut().for_each(|observer| observer.bytes(event));
+    }
+
+    fn delivery(&mut self, record: &DeliveryRecord<'_>) {
+        self.iter_mut()
+            .for_each(|observer| observer.delivery(record));
     }
 
     fn tick(&mut self, now: Timestamp) {

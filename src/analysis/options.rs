@@ -3,10 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::delivery::DeliveryLimits;
 use crate::mqtt::stream::StreamLimits;
 use crate::mqtt::topic;
 use crate::session::{ConnectionState, SessionLimits};
 use crate::tcp::Limits;
+use crate::time::TimeDelta;
 use crate::wire::WireLimits;
 
 /// What carries MQTT on a connection.
@@ -145,6 +147,12 @@ pub struct Options {
     pub stream_bytes: usize,
     /// Bounds of sessions and exchanges.
     pub session: SessionLimits,
+    /// Whether messages are matched with their receivers.
+    pub matching: bool,
+    /// A message that takes longer to a receiver is late; after twice as long it is lost.
+    pub deadline: TimeDelta,
+    /// Bounds of the matching of messages.
+    pub delivery: DeliveryLimits,
 }
 
 impl Default for Options {
@@ -167,6 +175,9 @@ impl Default for Options {
             stream: StreamLimits::default(),
             stream_bytes: 128 << 20,
             session: SessionLimits::default(),
+            matching: true,
+            deadline: TimeDelta::from_secs(10),
+            delivery: DeliveryLimits::default(),
         }
     }
 }

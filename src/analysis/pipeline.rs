@@ -2,18 +2,19 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::delivery::{self, Deliveries, DeliveryRecord, DroppedDeliveries, Seen};
 use crate::frame::Frame;
 use crate::mqtt::stream::{Framed, Input, Output};
-use crate::mqtt::{Packet, Prefix, Violations, parse, parse_prefix};
+use crate::mqtt::{Acknowledgment, Packet, PacketType, Prefix, Violations, parse, parse_prefix};
 use crate::session::{
-    self, DelayKind, DroppedState, ExchangeRecord, PacketTimes, Received, SessionRecord,
-    SessionViolations, Sessions, SubscriptionRecord, Towards,
+    self, ConnectionState, DelayKind, DroppedState, ExchangeRecord, Grant, PacketTimes, Received,
+    SessionRecord, SessionViolations, Sessions, SubscriptionRecord, Tag, Towards,
 };
 use crate::tcp::{
     Chunk, Connection, Direction, EndReason, Event, FlowHash, FlowTable, Gap, Quick,
     TableStatistics,
 };
-use crate::time::TimeDelta;
+use crate::time::{TimeDelta, Timestamp};
 use crate::wire::{Dissection, Dissector, Segment, Skip, WireStatistics};
 
 use super::detect::Guess;
@@ -46,6 +47,9 @@ struct Core {
     options: Options,
     slots: Vec<Slot>,
     sessions: Sessions,
+    deliveries: Option<Deliveries>,
+    /// PUBLISH packets told of.
+    messages: u64,
     totals: Totals,
     other: PortTraffic,
     /// Bytes of unfinished packets in all streams together.
@@ -61,9 +65,67 @@ struct Tee<'t, O> {
     /// The connection that is being worked on is wanted.
     wanted: bool,
     observer: &'t mut O,
+    deliveries: Option<&'t mut Deliveries>,
+    /// PUBLISH packets told of.
+    messages: &'t mut u64,
+}
+
+/// Passes what became of messages on, counted, and only of wanted ones.
+struct Matched<'t, O> {
+    totals: &'t mut Totals,
+    selection: &'t Selection,
+    observer: &'t mut O,
+    /// The session of the latest will that was seen to be published.
+    will_of: Option<u32>,
+}
+
+impl<O: Observer> delivery::Observer for Matched<'_, O> {
+    fn delivery(&mut self, record: &DeliveryRecord<'_>) {
+        self.will_of = record.will_of.or(self.will_of);
+        let wanted = self.selection.client_id.is_none()
+            || self.selection.client(Some(record.subscriber))
+            || self.selection.client(record.publisher);
+        if wanted && self.selection.topic(record.topic) {
+            self.totals.delivery(record);
+            self.observer.delivery(record);
+        }
+    }
+}
+
+impl<O: Observer> Tee<'_, O> {
+    /// Lets the matching take something, apart from this.
+    fn matched<T>(
+        &mut self,
+        sessions: &mut Sessions,
+        take: impl FnOnce(&mut Deliveries, &mut Matched<'_, O>) -> T,
+    ) -> Option<T> {
+        let mut matched = Matched {
+            totals: self.totals,
+            selection: self.selection,
+            observer: self.observer,
+            will_of: None,
+        };
+        let result = take(self.deliveries.as_deref_mut()?, &mut matched);
+        if let Some(slot) = matched.will_of {
+            sessions.will_published(slot);
+        }
+        Some(result)
+    }
 }
 
 impl<O: Observer> session::Observer for Tee<'_, O> {
+    fn granted(&mut self, state: &ConnectionState, grant: &Grant<'_>) {
+        if let Some(deliveries) = &mut self.deliveries {
+            deliveries.granted(state, grant);
+        }
+    }
+
+    fn withdrawn(&mut self, state: &ConnectionState, filter: &[u8]) {
+        if let Some(deliveries) = &mut self.deliveries {
+            deliveries.withdrawn(state, filter);
+        }
+    }
+
     fn exchange(&mut self, record: &ExchangeRecord<'_>) {
         if self.wanted && self.selection.topic(Some(record.topic)) {
             self.totals.exchange(record.qos, record.outcome);
@@ -102,6 +164,10 @@ impl Pipeline {
             core: Core {
                 slots: Vec::new(),
                 sessions: Sessions::new(options.session),
+                deliveries: options
+                    .matching
+                    .then(|| Deliveries::new(options.deadline, options.delivery)),
+                messages: 0,
                 totals: Totals::default(),
                 other: PortTraffic::default(),
                 buffered: 0,
@@ -127,7 +193,7 @@ impl Pipeline {
         frames.into_iter().for_each(|frame| {
             self.frames = self.frames.saturating_add(1);
             if self.frames.is_multiple_of(TICK_FRAMES) {
-                observer.tick(frame.time);
+                self.core.tick(frame.time, observer);
             }
             match self.dissector.dissect_usual(&frame) {
                 Some(Dissection::Tcp(segment)) => {
@@ -198,13 +264,19 @@ impl Pipeline {
         while let Some(event) = delivery.next() {
             self.core.take(event, observer);
         }
+        let core = &mut self.core;
         let mut tee = Tee {
-            totals: &mut self.core.totals,
-            selection: &self.core.options.selection,
-            wanted: self.core.options.selection.client_id.is_none(),
+            totals: &mut core.totals,
+            selection: &core.options.selection,
+            wanted: core.options.selection.client_id.is_none(),
             observer,
+            deliveries: core.deliveries.as_mut(),
+            messages: &mut core.messages,
         };
-        self.core.sessions.finish(&mut tee);
+        tee.matched(&mut core.sessions, |deliveries, matched| {
+            deliveries.finish(matched);
+        });
+        core.sessions.finish(&mut tee);
     }
 
     /// Frames taken.
@@ -243,6 +315,19 @@ impl Pipeline {
         self.core.sessions.dropped()
     }
 
+    /// Whether messages are matched with their receivers.
+    #[must_use]
+    pub const fn matches(&self) -> bool {
+        self.core.deliveries.is_some()
+    }
+
+    /// What the matching of messages had to drop.
+    #[must_use]
+    pub fn dropped_deliveries(&self) -> DroppedDeliveries {
+        let deliveries = self.core.deliveries.as_ref();
+        deliveries.map_or_else(Default::default, |deliveries| *deliveries.dropped())
+    }
+
     /// Streams of which less was kept to stay within [`Options::stream_bytes`].
     #[must_use]
     pub const fn limited_streams(&self) -> u64 {
@@ -257,6 +342,20 @@ impl Pipeline {
 }
 
 impl Core {
+    /// Time goes on.
+    fn tick<O: Observer>(&mut self, now: Timestamp, observer: &mut O) {
+        let mut matched = Matched {
+            totals: &mut self.totals,
+            selection: &self.options.selection,
+            observer,
+            will_of: None,
+        };
+        if let Some(deliveries) = &mut self.deliveries {
+            deliveries.tick(now, &mut matched);
+        }
+        observer.tick(now);
+    }
+
     /// Fetches what is known of a connection, for soon.
     fn touch(&self, slot: usize) {
         if let Some(Slot::Mqtt(flow)) = self.slots.get(slot) {
@@ -333,6 +432,8 @@ impl Core {
             selection: &self.options.selection,
             wanted,
             observer,
+            deliveries: self.deliveries.as_mut(),
+            messages: &mut self.messages,
         };
         // The directions are handed on one by one, so one may be ahead of the other's hole.
         flow.state
@@ -362,7 +463,7 @@ impl Core {
         };
         let kept = frame_packets(
             flow,
-            tcp.slot(),
+            tcp,
             chunk.direction,
             input,
             &self.options,
@@ -409,6 +510,8 @@ impl Core {
             selection: &self.options.selection,
             wanted,
             observer,
+            deliveries: self.deliveries.as_mut(),
+            messages: &mut self.messages,
         };
         let MqttFlow {
             state,
@@ -428,6 +531,7 @@ impl Core {
         if let Some(Output::Packet(framed)) = stream.gap(gap.bytes, mark) {
             let mut books = Books {
                 slot: tcp.slot(),
+                at_broker: stands_at_broker(tcp, roles.client_is_forward),
                 malformed,
                 bytes,
             };
@@ -443,6 +547,9 @@ impl Core {
         let within_packet = stream.unfinished().is_some() || stream.at_boundary();
         if !within_packet {
             state.lost_packets(towards);
+            if let Some(deliveries) = &mut tee.deliveries {
+                deliveries.gap(state, towards, gap.time);
+            }
         }
         let after = stream.buffered();
         self.buffered = self.buffered.saturating_add(after).saturating_sub(before);
@@ -486,12 +593,17 @@ impl Core {
             selection: &self.options.selection,
             wanted,
             observer,
+            deliveries: self.deliveries.as_mut(),
+            messages: &mut self.messages,
         };
         let ended = !matches!(end, EndReason::CaptureEnded | EndReason::Evicted);
         if ended {
             flow.state.silent_until(tcp.last);
         }
         self.sessions.close(&mut flow.state, ended, &mut tee);
+        if let Some(deliveries) = &mut tee.deliveries {
+            deliveries.closed(&flow.state, tcp.last, ended);
+        }
         if !wanted {
             return;
         }
@@ -609,6 +721,8 @@ fn confirm(flow: &mut MqttFlow, chunk: &Chunk<'_>) -> bool {
 /// What a packet is booked on besides the session.
 struct Books<'b> {
     slot: usize,
+    /// The tap stands beside the broker.
+    at_broker: bool,
     malformed: &'b mut u64,
     bytes: &'b mut session::PerWay<u64>,
 }
@@ -616,7 +730,7 @@ struct Books<'b> {
 /// Frames all packets of a chunk; tells by how much the bytes kept have grown.
 fn frame_packets<O: Observer>(
     flow: &mut MqttFlow,
-    slot: usize,
+    tcp: &Connection,
     direction: Direction,
     mut input: Input<'_, Mark>,
     options: &Options,
@@ -637,17 +751,23 @@ fn frame_packets<O: Observer>(
         Direction::Reverse => reverse,
     };
     let before = stream.buffered();
+    let slot = tcp.slot();
+    let at_broker = stands_at_broker(tcp, roles.client_is_forward);
     while let Some(output) = stream.next(&mut input, state.level, &options.stream) {
         let mut towards = roles.towards(direction);
         match output {
             Output::Packet(framed) => {
                 if !roles.known && roles.settle(framed.header.packet_type(), towards) {
+                    if let Some(deliveries) = &mut tee.deliveries {
+                        deliveries.turned_around(state);
+                    }
                     state.turn_around();
                     std::mem::swap(&mut bytes.to_broker, &mut bytes.to_client);
                     towards = towards.opposite();
                 }
                 let mut books = Books {
                     slot,
+                    at_broker,
                     malformed,
                     bytes,
                 };
@@ -727,7 +847,8 @@ fn packet<O: Observer>(
         parsed: &parsed,
         payload_hash,
     };
-    let violations = sessions.packet(state, &received, tee);
+    let taken = sessions.packet(state, &received, tee);
+    let violations = taken.violations;
     let length = header.packet_length();
     *books.bytes.get_mut(towards) = books.bytes.get(towards).saturating_add(u64::from(length));
     let is_malformed = parsed.malformed.is_some();
@@ -738,9 +859,57 @@ fn packet<O: Observer>(
         Packet::Publish(publish) => state.topic(towards, publish),
         _ => None,
     };
-    if !tee.wanted || (tee.selection.topic.is_some() && !tee.selection.topic(topic)) {
+    let told = tee.wanted && (tee.selection.topic.is_none() || tee.selection.topic(topic));
+    let mut message = None;
+    let tag = match &parsed.packet {
+        Packet::Publish(publish) => {
+            if told {
+                *tee.messages = tee.messages.saturating_add(1);
+                message = Some(*tee.messages);
+            }
+            let seen = Seen {
+                state,
+                towards,
+                times,
+                publish,
+                topic,
+                payload_hash,
+                number: message,
+                repeated: taken.repeated,
+                tag: taken.tag,
+                at_broker: books.at_broker,
+            };
+            tee.matched(sessions, |deliveries, matched| {
+                deliveries.publish(&seen, matched)
+            })
+            .flatten()
+        }
+        Packet::Acknowledgment(acknowledgment) => {
+            if let (Some(deliveries), Some(tag)) = (&mut tee.deliveries, &taken.tag) {
+                acknowledged(deliveries, acknowledgment, tag, towards, times);
+            }
+            None
+        }
+        other => {
+            if let Some(deliveries) = &mut tee.deliveries {
+                deliveries.packet(state, other, times);
+            }
+            None
+        }
+    };
+    if let (Some(tag), Packet::Publish(publish)) = (tag, &parsed.packet)
+        && let (1 | 2, Some(packet_id)) = (publish.qos, publish.packet_id)
+    {
+        state.tag(towards, packet_id, tag);
+    }
+    if !told {
         return;
     }
+    // The topic once more, since the state was changed meanwhile.
+    let topic = match &parsed.packet {
+        Packet::Publish(publish) => state.topic(towards, publish),
+        _ => None,
+    };
     tee.totals
         .packet(header.packet_type(), length, is_malformed);
     if let Packet::Publish(publish) = &parsed.packet {
@@ -763,7 +932,37 @@ fn packet<O: Observer>(
         missing: framed.missing,
         violations,
         extent: (framed.first.start, framed.last.end),
+        message,
     });
+}
+
+/// What an acknowledgment means to the message that it is of.
+fn acknowledged(
+    deliveries: &mut Deliveries,
+    acknowledgment: &Acknowledgment<'_>,
+    tag: &Tag,
+    towards: Towards,
+    times: PacketTimes,
+) {
+    match (acknowledgment.kind, towards) {
+        (PacketType::Pubrel, Towards::Broker) => deliveries.released(tag, times.last),
+        (PacketType::Puback | PacketType::Pubrec, Towards::Client)
+            if acknowledgment.reason_code.is_some_and(|code| code >= 0x80) =>
+        {
+            deliveries.refused(tag);
+        }
+        _ => {}
+    }
+}
+
+/// Whether the tap stands beside the broker.
+fn stands_at_broker(tcp: &Connection, client_is_forward: bool) -> bool {
+    let (client, broker) = if client_is_forward {
+        (tcp.round_trip_before, tcp.round_trip_beyond)
+    } else {
+        (tcp.round_trip_beyond, tcp.round_trip_before)
+    };
+    Vantage::from_round_trips(client, broker) == Vantage::Broker
 }
 
 #[cold]

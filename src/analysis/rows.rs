@@ -2,8 +2,11 @@
 
 use std::io::Write;
 
+use crate::delivery::DeliveryRecord;
 use crate::mqtt::{Packet, PacketType, ProtocolLevel, reason_text};
-use crate::results::{ConnectionRow, ExchangeRow, PacketRow, SessionRow, SubscriptionRow, Text};
+use crate::results::{
+    ConnectionRow, DeliveryRow, ExchangeRow, Hash64, PacketRow, SessionRow, SubscriptionRow, Text,
+};
 use crate::session::{
     ConnectionState, ExchangeRecord, LevelBasis, SessionRecord, SubscriptionRecord, Towards,
 };
@@ -288,6 +291,30 @@ pub fn exchange_row<'a>(record: &ExchangeRecord<'a>, exchange: u64) -> ExchangeR
     }
 }
 
+/// The row of a delivery.
+#[must_use]
+pub fn delivery_row<'a>(record: &DeliveryRecord<'a>) -> DeliveryRow<'a> {
+    DeliveryRow {
+        message: record.message,
+        publisher: record.publisher.map(Text),
+        subscriber: Text(record.subscriber),
+        delivered_message: record.delivered_message,
+        topic: record.topic.map(Text),
+        qos_published: record.qos_published,
+        qos_delivered: record.qos_delivered,
+        publish_ns: record.publish,
+        received_ns: record.received,
+        delay_ns: record.delay,
+        residence_ns: record.residence,
+        turnaround_ns: record.turnaround,
+        outcome: record.outcome.name(),
+        basis: record.basis.name(),
+        payload_hash: record.payload_hash.map(Hash64),
+        tap: record.tap,
+        candidates: record.candidates,
+    }
+}
+
 /// The row of a subscription.
 #[must_use]
 pub fn subscription_row<'a>(record: &SubscriptionRecord<'a>) -> SubscriptionRow<'a> {
@@ -317,7 +344,7 @@ pub fn session_row<'a>(record: &SessionRecord<'a>) -> SessionRow<'a> {
         last_ns: record.last,
         resumed: u64::from(record.resumed),
         taken_over: u64::from(record.taken_over),
-        will_published: None,
+        will_published: Some(record.will_published),
         subscriptions: record.subscriptions,
         publishes_sent: record.publishes_sent,
         publishes_received: record.publishes_received,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::mqtt::PacketType;
 use crate::results::{
-    DelaySummary, ExchangeCounts, Loss, MqttSummary, OtherPort, PublishCounts, Publishes, SCHEMA,
-    Summary, TcpSummary,
+    DelaySummary, DeliveryCounts, ExchangeCounts, Loss, MessageLoss, MqttSummary, OtherPort,
+    PublishCounts, Publishes, SCHEMA, Summary, TcpSummary,
 };
 use crate::session::{DelayKind, ExchangeOutcome, Towards};
 use crate::stats::{Delays, Proportion};
@@ -53,6 +53,7 @@ pub fn summary(pipeline: &Pipeline, tool_version: &str) -> Summary {
             to_client: publish_counts(totals.publishes.to_client),
         },
         exchanges: exchange_counts(totals),
+        deliveries: pipeline.matches().then(|| delivery_counts(totals)),
         loss: loss(totals),
         delays: delays(totals),
         violations: totals
@@ -104,6 +105,7 @@ fn skipped(wire: &WireStatistics) -> BTreeMap<String, u64> {
 
 fn dropped(pipeline: &Pipeline) -> BTreeMap<String, u64> {
     let (tcp, session, wire) = (pipeline.tcp(), pipeline.dropped(), pipeline.wire());
+    let deliveries = pipeline.dropped_deliveries();
     present([
         ("connections", tcp.evicted_connections),
         ("stream_backlogs", tcp.limited_backlogs),
@@ -113,6 +115,10 @@ fn dropped(pipeline: &Pipeline) -> BTreeMap<String, u64> {
         ("parked_exchanges", session.parked),
         ("subscriptions", session.subscriptions),
         ("topic_aliases", session.aliases),
+        ("messages_awaited", deliveries.messages),
+        ("messages_not_followed", deliveries.not_followed),
+        ("delivery_filters", deliveries.filters),
+        ("wills", deliveries.wills),
         ("fragmented_datagrams", wire.datagrams_evicted),
     ])
 }
@@ -144,6 +150,39 @@ fn exchange_counts(totals: &Totals) -> ExchangeCounts {
     }
 }
 
+fn delivery_counts(totals: &Totals) -> DeliveryCounts {
+    let named = |counts: &totals::DeliveryCounts| {
+        let observed = (counts.observed > 0).then(|| ("observed".to_owned(), counts.observed));
+        counts
+            .outcomes
+            .iter()
+            .map(|(outcome, &count)| (outcome.name().to_owned(), count))
+            .chain(observed)
+            .collect()
+    };
+    let [qos0, qos1, qos2] = &totals.deliveries;
+    DeliveryCounts {
+        qos0: named(qos0),
+        qos1: named(qos1),
+        qos2: named(qos2),
+    }
+}
+
+fn message_loss(totals: &Totals) -> Option<MessageLoss> {
+    let proportion = |counts: &totals::DeliveryCounts| {
+        (counts.decided > 0).then(|| Proportion::new(counts.lost, counts.decided))
+    };
+    let sum = |value: fn(&totals::DeliveryCounts) -> u64| totals.deliveries.iter().map(value).sum();
+    let (lost, decided): (u64, u64) = (sum(|counts| counts.lost), sum(|counts| counts.decided));
+    let [qos0, qos1, qos2] = &totals.deliveries;
+    (decided > 0).then(|| MessageLoss {
+        all: Proportion::new(lost, decided),
+        qos0: proportion(qos0),
+        qos1: proportion(qos1),
+        qos2: proportion(qos2),
+    })
+}
+
 /// Four different things, never added up. Messages need both legs, which only the matching of
 /// deliveries sees.
 fn loss(totals: &Totals) -> Loss {
@@ -164,7 +203,7 @@ fn loss(totals: &Totals) -> Loss {
         }
     }
     Loss {
-        message: None,
+        message: message_loss(totals),
         segment: proportion(
             totals.retransmitted_segments.min(totals.data_segments),
             totals.data_segments,
@@ -190,6 +229,20 @@ fn delays(totals: &Totals) -> BTreeMap<String, DelaySummary> {
                 .merge(delays);
         }
         named.entry(name.to_owned()).or_default().merge(delays);
+    }
+    for (name, by_qos) in [
+        ("delivery", &totals.delivery),
+        ("turnaround", &totals.turnaround),
+        ("residence", &totals.residence),
+    ] {
+        for (qos, delays) in by_qos.iter().enumerate() {
+            if delays.count() > 0 {
+                named
+                    .entry(format!("{name}_qos{qos}"))
+                    .or_default()
+                    .merge(delays);
+            }
+        }
     }
     if totals.tcp_handshake.count() > 0 {
         named

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
+use crate::delivery::DeliveryRecord;
 use crate::mqtt::Packet;
 use crate::results::{
-    ConnectionRow, ExchangeRow, Formulas, Hash64, MessageRow, RowWriter, SessionRow,
+    ConnectionRow, DeliveryRow, ExchangeRow, Formulas, Hash64, MessageRow, RowWriter, SessionRow,
     SubscriptionRow, Text,
 };
 use crate::session::{
@@ -34,6 +35,8 @@ pub struct TableFiles<W> {
     pub messages: Option<W>,
     /// exchanges.csv
     pub exchanges: W,
+    /// deliveries.csv
+    pub deliveries: W,
     /// subscriptions.csv
     pub subscriptions: W,
 }
@@ -46,6 +49,7 @@ pub struct Tables<W: Write> {
     sessions: RowWriter<W>,
     messages: Option<Messages<W>>,
     exchanges: RowWriter<W>,
+    deliveries: RowWriter<W>,
     subscriptions: RowWriter<W>,
     exchange: u64,
     /// Paths of the files, by index.
@@ -68,6 +72,7 @@ impl<W: Write> Tables<W> {
                 .map(|out| RowWriter::new::<MessageRow<'_>>(out, formulas).map(Messages::new))
                 .transpose()?,
             exchanges: RowWriter::new::<ExchangeRow<'_>>(to.exchanges, formulas)?,
+            deliveries: RowWriter::new::<DeliveryRow<'_>>(to.deliveries, formulas)?,
             subscriptions: RowWriter::new::<SubscriptionRow<'_>>(to.subscriptions, formulas)?,
             exchange: 0,
             files,
@@ -97,6 +102,7 @@ impl<W: Write> Tables<W> {
         self.connections.flush()?;
         self.sessions.flush()?;
         self.exchanges.flush()?;
+        self.deliveries.flush()?;
         self.subscriptions.flush()
     }
 
@@ -138,6 +144,11 @@ impl<W: Write> Observer for Tables<W> {
                 self.check(result);
             }
         }
+    }
+
+    fn delivery(&mut self, record: &DeliveryRecord<'_>) {
+        let result = self.deliveries.write(&rows::delivery_row(record));
+        self.check(result);
     }
 
     fn bad_length(&mut self, _: &BadLengthEvent<'_>) {}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::delivery::{Basis, DeliveryOutcome, DeliveryRecord};
 use crate::mqtt::PacketType;
 use crate::session::{DelayKind, ExchangeOutcome, PerWay, Towards};
 use crate::stats::Delays;
@@ -12,6 +13,19 @@ pub type PublishCounts = [u64; 3];
 
 /// Exchanges by how they ended.
 pub type ExchangeCounts = BTreeMap<ExchangeOutcome, u64>;
+
+/// Messages at their receivers, by what became of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryCounts {
+    /// Rows by outcome, without those that nobody was seen to publish.
+    pub outcomes: BTreeMap<DeliveryOutcome, u64>,
+    /// Rows of messages that nobody was seen to publish.
+    pub observed: u64,
+    /// Expected messages that did not come within twice the deadline.
+    pub lost: u64,
+    /// Expected messages that can be decided: delivered, late and lost ones, each once.
+    pub decided: u64,
+}
 
 /// What a pipeline counted.
 #[derive(Debug, Default)]
@@ -26,6 +40,15 @@ pub struct Totals {
     pub publishes: PerWay<PublishCounts>,
     /// Exchanges of QoS 1 and of QoS 2.
     pub exchanges: [ExchangeCounts; 2],
+    /// Deliveries of QoS 0, 1, 2.
+    pub deliveries: [DeliveryCounts; 3],
+    /// Delays of deliveries of QoS 0, 1, 2: from publisher to receiver, within the broker as the
+    /// tap sees it, and the broker's own share.
+    pub delivery: [Delays; 3],
+    /// See [`Totals::delivery`].
+    pub turnaround: [Delays; 3],
+    /// See [`Totals::delivery`].
+    pub residence: [Delays; 3],
     /// Delays by kind and way of the message.
     pub delays: BTreeMap<(DelayKind, Towards), Delays>,
     /// TCP handshakes.
@@ -86,6 +109,39 @@ impl Totals {
             .entry((kind, towards))
             .or_default()
             .record(delay);
+    }
+
+    pub(super) fn delivery(&mut self, record: &DeliveryRecord<'_>) {
+        let qos = usize::from(record.qos);
+        let Some(counts) = self.deliveries.get_mut(qos) else {
+            return;
+        };
+        if record.basis == Basis::Observed {
+            counts.observed = counts.observed.saturating_add(1);
+            return;
+        }
+        let count = counts.outcomes.entry(record.outcome).or_default();
+        *count = count.saturating_add(1);
+        let decided = matches!(
+            record.outcome,
+            DeliveryOutcome::Delivered | DeliveryOutcome::Late | DeliveryOutcome::Lost
+        );
+        if decided && !record.further_copy {
+            let lost = record.outcome == DeliveryOutcome::Lost;
+            counts.decided = counts.decided.saturating_add(1);
+            counts.lost = counts.lost.saturating_add(u64::from(lost));
+        }
+        if record.measures() {
+            for (delays, value) in [
+                (&mut self.delivery, record.delay),
+                (&mut self.turnaround, record.turnaround),
+                (&mut self.residence, record.residence),
+            ] {
+                if let (Some(delays), Some(value)) = (delays.get_mut(qos), value) {
+                    delays.record(value);
+                }
+            }
+        }
     }
 
     pub(super) fn violation(&mut self, code: &'static str) {

@@ -84,6 +84,7 @@ fn open_tables(
             .then(|| output.create("messages.csv"))
             .transpose()?,
         exchanges: output.create("exchanges.csv")?,
+        deliveries: output.create("deliveries.csv")?,
         subscriptions: output.create("subscriptions.csv")?,
     };
     let path = output.path().to_owned();

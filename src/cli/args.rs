@@ -72,6 +72,10 @@ pub(super) struct CaptureArgs {
     #[arg(long)]
     pub(super) no_detect: bool,
 
+    /// How long a message may take to a receiver: later it is late, after twice as long it is lost
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    pub(super) deadline: String,
+
     /// Use at most this many threads (one is used in this version)
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) threads: u16,

@@ -14,6 +14,7 @@ pub(super) enum Failure {
     Filter(FilterError),
     Port(PortRuleError),
     Time { option: &'static str, text: String },
+    Duration { option: &'static str, text: String },
     TimesSwapped,
     TopicFilter(String),
     Stdout(io::Error),
@@ -43,6 +44,7 @@ impl Failure {
             Self::Port(_)
             | Self::Filter(_)
             | Self::Time { .. }
+            | Self::Duration { .. }
             | Self::TimesSwapped
             | Self::TopicFilter(_)
             | Self::FramesToStdout
@@ -61,6 +63,10 @@ impl fmt::Display for Failure {
             Self::Time { option, text } => write!(
                 f,
                 "{option} {text:?} is no time: write it like 2026-01-31T08:00:00Z or as seconds since 1970"
+            ),
+            Self::Duration { option, text } => write!(
+                f,
+                "{option} {text:?} is no duration: write it like 10s, 500ms or 1m 30s"
             ),
             Self::TimesSwapped => f.write_str("--since is not before --until, so no frame is left"),
             Self::TopicFilter(text) => write!(

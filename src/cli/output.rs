@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use super::error::Failure;
 
 /// Everything that this tool writes to an output directory.
-const KNOWN: [&str; 6] = [
+const KNOWN: [&str; 7] = [
     "connections.csv",
     "sessions.csv",
     "messages.csv",
     "exchanges.csv",
+    "deliveries.csv",
     "subscriptions.csv",
     "summary.json",
 ];

@@ -6,7 +6,7 @@ use crate::analysis::{Options, Selection};
 use crate::capture::FrameFilter;
 use crate::mqtt::{ProtocolLevel, topic};
 use crate::results::Formulas;
-use crate::time::Timestamp;
+use crate::time::{TimeDelta, Timestamp};
 
 use super::args::CaptureArgs;
 use super::error::Failure;
@@ -60,6 +60,7 @@ impl Settings {
                 ports,
                 detect: !arguments.no_detect,
                 selection,
+                deadline: duration("--deadline", &arguments.deadline)?,
                 ..Options::default()
             },
             filter: arguments
@@ -82,6 +83,19 @@ impl Settings {
 /// Whether a time lies from `since` on and before `until`.
 pub(super) fn wants(since: Option<Timestamp>, until: Option<Timestamp>, time: Timestamp) -> bool {
     since.is_none_or(|since| time >= since) && until.is_none_or(|until| time < until)
+}
+
+/// A positive duration as people write it: `10s`, `500ms`, `1m 30s`.
+pub(super) fn duration(option: &'static str, text: &str) -> Result<TimeDelta, Failure> {
+    text.parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|duration| i64::try_from(duration.as_nanos()).ok())
+        .filter(|&nanos| nanos > 0)
+        .map(TimeDelta::from_nanos)
+        .ok_or_else(|| Failure::Duration {
+            option,
+            text: text.to_owned(),
+        })
 }
 
 /// RFC 3339, or seconds since 1970 with up to nine decimals.
@@ -109,6 +123,23 @@ fn time(option: &'static str, text: &str) -> Result<Timestamp, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_as_people_write_them() {
+        for (text, nanos) in [
+            ("10s", 10_000_000_000),
+            ("500ms", 500_000_000),
+            ("1.5s", 1_500_000_000),
+            ("250us", 250_000),
+            ("1m 30s", 90_000_000_000),
+        ] {
+            let parsed = duration("--deadline", text).expect(text);
+            assert_eq!(parsed, TimeDelta::from_nanos(nanos), "{text}");
+        }
+        for text in ["", "10", "0s", "-1s", "ten seconds", "1000000000000h"] {
+            assert!(duration("--deadline", text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn times_are_calendar_or_seconds() {

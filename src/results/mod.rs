@@ -16,5 +16,7 @@ pub use summary::{
     CaptureSummary, DelaySummary, DeliveryCounts, ExchangeCounts, Loss, MessageLoss, MqttSummary,
     OtherPort, PublishCounts, Publishes, SCHEMA, Summary, TapSummary, TcpSummary, Throughput,
 };
-pub use tables::{ConnectionRow, ExchangeRow, MessageRow, PacketRow, SessionRow, SubscriptionRow};
+pub use tables::{
+    ConnectionRow, DeliveryRow, ExchangeRow, MessageRow, PacketRow, SessionRow, SubscriptionRow,
+};
 pub use text::{Formulas, Text, escape, escape_into, is_unsafe, needs_guard, unescape};

@@ -7,7 +7,7 @@ use crate::time::Timestamp;
 use super::alias::Aliases;
 use super::exchange::Exchanges;
 use super::subscription::{Subscriber, Subscriptions};
-use super::{PacketTimes, PerWay, Towards};
+use super::{PacketTimes, PerWay, Tag, Towards};
 
 /// How the protocol level of a connection is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +41,12 @@ pub struct WillFacts {
     pub qos: u8,
     /// Whether it shall be retained.
     pub retain: bool,
+    /// Length of its payload in bytes.
+    pub payload_length: u32,
+    /// XXH3-64 of its payload.
+    pub payload_hash: u64,
+    /// Will Delay Interval in seconds, MQTT 5; 0 where there is none.
+    pub delay: u32,
 }
 
 /// What a CONNECT said. The password is not in it.
@@ -298,9 +304,36 @@ impl ConnectionState {
             .saturating_add(self.exchanges.to_client.len())
     }
 
+    /// Attaches something to an exchange in flight; its later packets bring it back
+    /// ([`super::Taken::tag`]).
+    pub fn tag(&mut self, towards: Towards, packet_id: u16, tag: Tag) {
+        if let Some(exchange) = self.exchanges.get_mut(towards).get_mut(&packet_id) {
+            exchange.tag = Some(tag);
+        }
+    }
+
+    /// SUBSCRIBE and UNSUBSCRIBE packets that await their answer.
+    #[must_use]
+    pub const fn open_requests(&self) -> usize {
+        self.requests
+    }
+
+    /// The client said goodbye: nothing will be published as its will.
+    #[must_use]
+    pub const fn disconnected(&self) -> bool {
+        self.disconnected
+    }
+
+    /// The place of the client's session in the table of sessions, once it is accepted.
+    #[must_use]
+    pub const fn session(&self) -> Option<u32> {
+        self.session
+    }
+
     /// Whether the session outlives the connection (MQTT 3.1.1 section 3.1.2.4, MQTT 5 section
     /// 3.1.2.11.2).
-    pub(super) fn persistent(&self) -> bool {
+    #[must_use]
+    pub fn persistent(&self) -> bool {
         if self.session_ended {
             return false;
         }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::time::Timestamp;
 
 use super::record::ExchangeRecord;
-use super::{PacketTimes, Towards};
+use super::{PacketTimes, Tag, Towards};
 
 /// How an exchange ended, or where it stood when the connection or the capture ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,6 +68,7 @@ pub(super) struct Exchange {
     pub(super) headless: bool,
     /// The connection on which it stood when it was carried over to this one.
     pub(super) carried_from: Option<u64>,
+    pub(super) tag: Option<Tag>,
 }
 
 impl Exchange {
@@ -91,6 +92,7 @@ impl Exchange {
             gaps,
             headless: false,
             carried_from: None,
+            tag: None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! CONNECT and CONNACK as facts.
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::mqtt::{Connack, Connect, Property, PropertyId};
 
 use super::{ConnackFacts, ConnectFacts, WillFacts};
@@ -16,6 +18,13 @@ pub(super) fn connect_facts(packet: &Connect<'_>) -> ConnectFacts {
             topic: will.topic.unwrap_or_default().into(),
             qos: packet.will_qos().unwrap_or(0),
             retain: packet.will_retain().unwrap_or(false),
+            payload_length: u32::try_from(will.payload.unwrap_or_default().len())
+                .unwrap_or(u32::MAX),
+            payload_hash: xxh3_64(will.payload.unwrap_or_default()),
+            delay: match will.properties.get(PropertyId::WillDelayInterval) {
+                Some(Property::WillDelayInterval(seconds)) => seconds,
+                _ => 0,
+            },
         }),
         user_name: packet
             .user_name

@@ -36,7 +36,8 @@ pub use connection::{
     ConnackFacts, ConnectFacts, ConnectionFacts, ConnectionState, LevelBasis, WillFacts,
 };
 pub use exchange::ExchangeOutcome;
-pub use record::{DelayKind, ExchangeRecord, Observer, SessionRecord, SubscriptionRecord};
+pub use record::{DelayKind, ExchangeRecord, Grant, Observer, SessionRecord, SubscriptionRecord};
+pub use small_map::SmallMap;
 pub use store::{DroppedState, SessionLimits, Sessions};
 pub use violation::{SessionViolation, SessionViolations};
 
@@ -118,4 +119,31 @@ pub struct Received<'a> {
     pub parsed: &'a Parsed<'a>,
     /// XXH3-64 of a PUBLISH's payload, if all of it was there.
     pub payload_hash: Option<u64>,
+}
+
+/// What a caller attaches to an exchange, and gets back with each of its later packets, also on a
+/// connection that resumes it. This layer does not look into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// Number of a message.
+    pub message: u64,
+    /// A point in time.
+    pub time: Timestamp,
+    /// A place in some table.
+    pub place: u32,
+    /// Tells whether the place still holds what it held.
+    pub serial: u32,
+    /// A QoS.
+    pub qos: u8,
+}
+
+/// What [`Sessions::packet`] made of a packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Taken {
+    /// The rules that it breaks.
+    pub violations: SessionViolations,
+    /// A PUBLISH that is one more transmission of an exchange in flight.
+    pub repeated: bool,
+    /// The tag of the exchange to which it belongs.
+    pub tag: Option<Tag>,
 }

@@ -12,7 +12,8 @@ use super::exchange::{Exchange, Place};
 use super::handshake::{connack_facts, connect_facts, disconnect_expiry};
 use super::record::{DelayKind, Observer};
 use super::store::Sessions;
-use super::{PacketTimes, Received, SessionViolation, SessionViolations, Towards};
+use super::subscription::Ending;
+use super::{PacketTimes, Received, SessionViolation, SessionViolations, Tag, Taken, Towards};
 
 impl ConnectionState {
     /// Learns the level from a packet's bytes where no CONNECT told it. Call it before the
@@ -73,14 +74,16 @@ impl ConnectionState {
 }
 
 impl Sessions {
-    /// Takes one packet; tells which rules of the conversation it breaks.
+    /// Takes one packet; tells which rules of the conversation it breaks, and to which exchange
+    /// it belongs.
     pub fn packet<O: Observer>(
         &mut self,
         state: &mut ConnectionState,
         received: &Received<'_>,
         observer: &mut O,
-    ) -> SessionViolations {
+    ) -> Taken {
         let mut violations = SessionViolations::default();
+        let (mut repeated, mut tag) = (false, None);
         let (towards, times) = (received.towards, received.times);
         let packet_type = received.header.packet_type();
         check_order(state, towards, packet_type, &mut violations);
@@ -92,10 +95,11 @@ impl Sessions {
         }
         match &received.parsed.packet {
             Packet::Publish(publish) => {
-                self.publish(state, received, publish, &mut violations, observer);
+                let earlier = self.publish(state, received, publish, &mut violations, observer);
+                (repeated, tag) = (earlier.is_some(), earlier.flatten());
             }
             Packet::Acknowledgment(packet) => {
-                self.acknowledgment(state, towards, times, packet, &mut violations, observer);
+                tag = self.acknowledgment(state, towards, times, packet, &mut violations, observer);
             }
             Packet::Connect(packet) if towards == Towards::Broker => {
                 connect(state, packet, times);
@@ -130,7 +134,11 @@ impl Sessions {
             }
             _ => {}
         }
-        violations
+        Taken {
+            violations,
+            repeated,
+            tag,
+        }
     }
 
     fn connack<O: Observer>(
@@ -157,6 +165,7 @@ impl Sessions {
         }
     }
 
+    /// Tells the tag of the exchange of which this is one more transmission.
     fn publish<O: Observer>(
         &mut self,
         state: &mut ConnectionState,
@@ -164,7 +173,7 @@ impl Sessions {
         publish: &Publish<'_>,
         violations: &mut SessionViolations,
         observer: &mut O,
-    ) {
+    ) -> Option<Option<Tag>> {
         let towards = received.towards;
         *state.publishes.get_mut(towards) = state.publishes.get(towards).saturating_add(1);
         if state.level.is_v5() {
@@ -177,8 +186,9 @@ impl Sessions {
             violations.insert_if(refused, SessionViolation::RetainNotAvailable);
         }
         if let (1 | 2, Some(packet_id @ 1..)) = (publish.qos, publish.packet_id) {
-            self.transmission(state, received, publish, packet_id, violations, observer);
+            return self.transmission(state, received, publish, packet_id, violations, observer);
         }
+        None
     }
 
     fn bind_alias(
@@ -220,7 +230,7 @@ impl Sessions {
         packet_id: u16,
         violations: &mut SessionViolations,
         observer: &mut O,
-    ) {
+    ) -> Option<Option<Tag>> {
         let towards = received.towards;
         let payload = (publish.payload_length, received.payload_hash);
         if !state.exchanges.get(towards).contains_key(&packet_id)
@@ -240,10 +250,9 @@ impl Sessions {
             if same || publish.dup {
                 let carried = open.carried_from.is_some();
                 violations.insert_if(!publish.dup && !carried, SessionViolation::DupMissing);
-                if let Some(open) = state.exchanges.get_mut(towards).get_mut(&packet_id) {
-                    open.transmissions = open.transmissions.saturating_add(1);
-                }
-                return;
+                let open = state.exchanges.get_mut(towards).get_mut(&packet_id)?;
+                open.transmissions = open.transmissions.saturating_add(1);
+                return Some(open.tag);
             }
             violations.insert_if(surely_open, SessionViolation::PacketIdentifierInUse);
             self.finish_exchange(state, towards, packet_id, observer);
@@ -259,7 +268,7 @@ impl Sessions {
             || self.pool.lent().saturating_add(topic.len()) > self.limits.topic_bytes
         {
             self.dropped.exchanges = self.dropped.exchanges.saturating_add(1);
-            return;
+            return None;
         }
         let topic = self.pool.take(topic);
         let mut exchange = Exchange::new(publish.qos, topic, payload, state.gap_count());
@@ -275,9 +284,10 @@ impl Sessions {
         let exceeded =
             state.level.is_v5() && open > usize::from(*state.terms.receive_maximum.get(towards));
         violations.insert_if(exceeded, SessionViolation::ReceiveMaximumExceeded);
+        None
     }
 
-    /// PUBACK, PUBREC, PUBREL or PUBCOMP.
+    /// PUBACK, PUBREC, PUBREL or PUBCOMP; tells the tag of its exchange.
     fn acknowledgment<O: Observer>(
         &mut self,
         state: &mut ConnectionState,
@@ -286,9 +296,9 @@ impl Sessions {
         packet: &Acknowledgment<'_>,
         violations: &mut SessionViolations,
         observer: &mut O,
-    ) {
+    ) -> Option<Tag> {
         let Some(packet_id @ 1..) = packet.packet_id else {
-            return;
+            return None;
         };
         // 3.4.2.1: left out in MQTT 5, the reason code is 0x00.
         let implied = state.level.is_v5().then_some(0);
@@ -303,7 +313,7 @@ impl Sessions {
                 Some(exchange) => exchange,
                 None if state.complete() && state.session_is_new() => {
                     violations.insert(SessionViolation::UnknownPacketIdentifier);
-                    return;
+                    return None;
                 }
                 None => {
                     let qos = if packet.kind == PacketType::Puback {
@@ -319,18 +329,17 @@ impl Sessions {
             };
             if self.in_flight >= self.limits.exchanges {
                 self.dropped.exchanges = self.dropped.exchanges.saturating_add(1);
-                return;
+                return None;
             }
             self.in_flight = self.in_flight.saturating_add(1);
             state.exchanges.get_mut(way).insert(packet_id, exchange);
         }
-        let Some(exchange) = state.exchanges.get_mut(way).get_mut(&packet_id) else {
-            return;
-        };
+        let exchange = state.exchanges.get_mut(way).get_mut(&packet_id)?;
+        let tag = exchange.tag;
         let wrong = (exchange.qos == 1) != (packet.kind == PacketType::Puback);
         violations.insert_if(wrong, SessionViolation::WrongAcknowledgment);
         if wrong {
-            return;
+            return None;
         }
         exchange.reason_code = reason_code;
         let done = advance(exchange, packet.kind, times, |kind, delay| {
@@ -340,6 +349,7 @@ impl Sessions {
         if done || refused {
             self.finish_exchange(state, way, packet_id, observer);
         }
+        tag
     }
 
     /// Reports an exchange and forgets it.
@@ -442,13 +452,19 @@ fn connect(state: &mut ConnectionState, packet: &Connect<'_>, times: PacketTimes
 
 fn subscribe<O: Observer>(state: &mut ConnectionState, received: &Received<'_>, observer: &mut O) {
     let mut subscriptions = std::mem::take(&mut state.subscriptions);
-    let subscriber = state.subscriber();
-    let ended = |old: &super::subscription::Subscription, at| {
-        observer.subscription(&old.record(subscriber, Some(at)));
-    };
     match &received.parsed.packet {
-        Packet::Subscribe(packet) => subscriptions.subscribe(packet, received.times, ended),
-        Packet::Unsubscribe(packet) => subscriptions.unsubscribe(packet, received.times),
+        Packet::Subscribe(packet) => {
+            let subscriber = state.subscriber();
+            subscriptions.subscribe(packet, received.times, |old, at| {
+                observer.subscription(&old.record(subscriber, Some(at)));
+            });
+        }
+        Packet::Unsubscribe(packet) => {
+            subscriptions.unsubscribe(packet, received.times);
+            packet
+                .filters
+                .for_each(|filter| observer.withdrawn(state, filter));
+        }
         _ => {}
     }
     state.requests = subscriptions.requests();
@@ -463,10 +479,12 @@ fn suback<O: Observer>(
     observer: &mut O,
 ) {
     let complete = state.complete();
-    let answer = state
-        .subscriptions
-        .acknowledge(packet.packet_id, packet.reason_codes, times);
-    state.requests = state.subscriptions.requests();
+    let mut subscriptions = std::mem::take(&mut state.subscriptions);
+    let answer = subscriptions.acknowledge(packet.packet_id, packet.reason_codes, times, |grant| {
+        observer.granted(state, &grant);
+    });
+    state.requests = subscriptions.requests();
+    state.subscriptions = subscriptions;
     match answer {
         Some((asked, filters)) => {
             observer.delay(DelayKind::Subscribe, Towards::Broker, times.last - asked);
@@ -486,9 +504,11 @@ fn unsuback<O: Observer>(
     let complete = state.complete();
     let mut subscriptions = std::mem::take(&mut state.subscriptions);
     let subscriber = state.subscriber();
-    let answer = subscriptions.unsubscribed(packet.packet_id, packet.reason_codes, |old| {
-        observer.subscription(&old.record(subscriber, None));
-    });
+    let answer =
+        subscriptions.unsubscribed(packet.packet_id, packet.reason_codes, |old| match old {
+            Ending::Ended(old) => observer.subscription(&old.record(subscriber, None)),
+            Ending::Kept(grant) => observer.granted(state, &grant),
+        });
     state.requests = subscriptions.requests();
     state.subscriptions = subscriptions;
     match answer {

@@ -3,7 +3,7 @@
 use crate::tcp::Endpoint;
 use crate::time::{TimeDelta, Timestamp};
 
-use super::{ExchangeOutcome, Towards};
+use super::{ConnectionState, ExchangeOutcome, Towards};
 
 /// A delay between two packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -126,6 +126,19 @@ pub struct SessionRecord<'a> {
     pub publishes_received: u64,
     /// Silences of the client longer than one and a half times its keep-alive.
     pub keep_alive_violations: u64,
+    /// Wills that the broker published for it, as far as a subscriber was seen to get them.
+    pub will_published: u64,
+}
+
+/// A topic filter that the broker granted.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant<'a> {
+    /// The filter as it was sent.
+    pub filter: &'a [u8],
+    /// The options as they were sent: the QoS asked for, and those of MQTT 5.
+    pub options: u8,
+    /// The QoS granted.
+    pub qos: u8,
 }
 
 /// Takes what the session layer has to tell.
@@ -138,6 +151,11 @@ pub trait Observer {
     fn session(&mut self, record: &SessionRecord<'_>);
     /// A delay was measured; `towards` is the way of the message or of the request.
     fn delay(&mut self, kind: DelayKind, towards: Towards, delay: TimeDelta);
+    /// A SUBACK granted a filter, which may replace an earlier one of the same name; or an
+    /// UNSUBACK left it.
+    fn granted(&mut self, _state: &ConnectionState, _grant: &Grant<'_>) {}
+    /// An UNSUBSCRIBE named a filter.
+    fn withdrawn(&mut self, _state: &ConnectionState, _filter: &[u8]) {}
 }
 
 impl<O: Observer> Observer for Option<O> {

@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 /// Most entries of the list.
 const FEW: usize = 8;
 
-#[derive(Debug)]
-pub(super) enum SmallMap<K, V> {
+/// See the module.
+#[derive(Clone, Debug)]
+pub enum SmallMap<K, V> {
+    /// In the order of the keys.
     Few(Vec<(K, V)>),
+    /// More than a few.
     Many(BTreeMap<K, V>),
 }
 
@@ -20,21 +23,29 @@ impl<K, V> Default for SmallMap<K, V> {
 }
 
 impl<K: Ord, V> SmallMap<K, V> {
-    pub(super) fn len(&self) -> usize {
+    /// Whether it has no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many entries.
+    pub fn len(&self) -> usize {
         match self {
             Self::Few(few) => few.len(),
             Self::Many(many) => many.len(),
         }
     }
 
-    pub(super) fn contains_key(&self, key: &K) -> bool {
+    /// Whether it has the key.
+    pub fn contains_key(&self, key: &K) -> bool {
         match self {
             Self::Few(few) => position(few, key).is_ok(),
             Self::Many(many) => many.contains_key(key),
         }
     }
 
-    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+    /// The value of a key, to be changed.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         match self {
             Self::Few(few) => {
                 let index = position(few, key).ok()?;
@@ -45,7 +56,7 @@ impl<K: Ord, V> SmallMap<K, V> {
     }
 
     /// Inserts or replaces; the value before is dropped.
-    pub(super) fn insert(&mut self, key: K, value: V) {
+    pub fn insert(&mut self, key: K, value: V) {
         match self {
             Self::Few(few) => match position(few, &key) {
                 Ok(index) => {
@@ -69,7 +80,8 @@ impl<K: Ord, V> SmallMap<K, V> {
         }
     }
 
-    pub(super) fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
+    /// Removes a key; its value, if it had one.
+    pub fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
     {
@@ -85,10 +97,15 @@ impl<K: Ord, V> SmallMap<K, V> {
     }
 
     /// The values in the order of their keys.
-    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.iter().map(|(_, value)| value)
+    }
+
+    /// Everything in the order of the keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         let (few, many) = match self {
-            Self::Few(few) => (Some(few.iter().map(|(_, value)| value)), None),
-            Self::Many(many) => (None, Some(many.values())),
+            Self::Few(few) => (Some(few.iter().map(|(key, value)| (key, value))), None),
+            Self::Many(many) => (None, Some(many.iter())),
         };
         few.into_iter().flatten().chain(many.into_iter().flatten())
     }

@@ -80,6 +80,7 @@ pub(super) struct Session {
     subscriptions: u64,
     publishes: PerWay<u64>,
     keep_alive_violations: u64,
+    will_published: u64,
     /// Connections of this client that are open.
     open: u32,
     /// Slot and number of the latest of them.
@@ -203,6 +204,13 @@ impl Sessions {
         session.is_some_and(|session| session.open > 0)
     }
 
+    /// Books a will that the broker published for the session in this place.
+    pub fn will_published(&mut self, slot: u32) {
+        if let Some(session) = self.session(Some(slot)) {
+            session.will_published = session.will_published.saturating_add(1);
+        }
+    }
+
     fn find(&self, key: KeyRef<'_>) -> Option<u32> {
         let is_same = |&slot: &u32| {
             let session = self.slots.get(slot as usize).and_then(Option::as_ref);
@@ -281,6 +289,7 @@ impl Sessions {
             subscriptions: 0,
             publishes: PerWay::default(),
             keep_alive_violations: 0,
+            will_published: 0,
             open: 0,
             holder: None,
             parked: None,
@@ -344,6 +353,7 @@ impl Sessions {
             publishes_sent: session.publishes.to_broker,
             publishes_received: session.publishes.to_client,
             keep_alive_violations: session.keep_alive_violations,
+            will_published: session.will_published,
         });
     }
 

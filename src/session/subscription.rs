@@ -4,7 +4,7 @@ use crate::mqtt::{Subscribe, Unsubscribe};
 use crate::time::Timestamp;
 
 use super::PacketTimes;
-use super::record::SubscriptionRecord;
+use super::record::{Grant, SubscriptionRecord};
 use super::small_map::SmallMap;
 
 /// Filters and bytes of filters kept per connection; more are counted, not kept.
@@ -16,7 +16,8 @@ const KEPT_REQUESTS: usize = 65_536;
 #[derive(Debug)]
 pub(super) struct Subscription {
     filter: Box<[u8]>,
-    requested_qos: u8,
+    /// As asked for: QoS in the two lowest bits, and the options of MQTT 5.
+    options: u8,
     answer: Option<(u8, Timestamp)>,
     subscribe: Timestamp,
     /// First byte of an UNSUBSCRIBE that was not answered yet.
@@ -64,7 +65,30 @@ pub(super) struct Subscriber<'a> {
     pub(super) client_id: Option<&'a [u8]>,
 }
 
+/// What became of a filter that an UNSUBSCRIBE named.
+pub(super) enum Ending<'a> {
+    /// The subscription ended.
+    Ended(&'a Subscription),
+    /// The broker refused, and it stays.
+    Kept(Grant<'a>),
+}
+
 impl Subscription {
+    /// Nobody asked to end it.
+    const fn is_active(&self) -> bool {
+        self.unsubscribe.is_none()
+    }
+
+    /// What the broker granted.
+    fn grant(&self) -> Option<Grant<'_>> {
+        let (code, _) = self.answer?;
+        (code <= 2).then_some(Grant {
+            filter: &self.filter,
+            options: self.options,
+            qos: code,
+        })
+    }
+
     pub(super) fn record<'a>(
         &'a self,
         subscriber: Subscriber<'a>,
@@ -75,7 +99,7 @@ impl Subscription {
             tap: subscriber.tap,
             client_id: subscriber.client_id,
             filter: &self.filter,
-            requested_qos: self.requested_qos,
+            requested_qos: self.options & 0x03,
             granted_qos: self.answer.map(|(code, _)| code).filter(|&code| code <= 2),
             reason_code: self.answer.map(|(code, _)| code),
             subscribe: self.subscribe,
@@ -115,7 +139,7 @@ impl Subscriptions {
                 sequence,
                 Subscription {
                     filter: subscription.filter.into(),
-                    requested_qos: subscription.qos(),
+                    options: subscription.options,
                     answer: None,
                     subscribe: times.first,
                     unsubscribe: None,
@@ -140,6 +164,7 @@ impl Subscriptions {
         packet_id: Option<u16>,
         codes: &[u8],
         times: PacketTimes,
+        mut granted: impl FnMut(Grant<'_>),
     ) -> Option<(Timestamp, u64)> {
         let request = self.subscribing.remove(&packet_id?)?;
         for (sequence, &code) in (request.from..)
@@ -150,6 +175,9 @@ impl Subscriptions {
                 subscription.answer = Some((code, times.last));
                 if code < 0x80 {
                     self.granted = self.granted.saturating_add(1);
+                }
+                if let Some(grant) = subscription.grant().filter(|_| subscription.is_active()) {
+                    granted(grant);
                 }
             }
         }
@@ -181,7 +209,7 @@ impl Subscriptions {
         &mut self,
         packet_id: Option<u16>,
         codes: &[u8],
-        mut ended: impl FnMut(&Subscription),
+        mut ended: impl FnMut(Ending<'_>),
     ) -> Option<u64> {
         let removal = self.unsubscribing.remove(&packet_id?)?;
         for (place, sequence) in removal.filters {
@@ -192,10 +220,13 @@ impl Subscriptions {
                     if !self.by_filter.contains_key(&kept.filter) {
                         self.by_filter.insert(kept.filter.clone(), sequence);
                     }
+                    if let Some(grant) = kept.grant() {
+                        ended(Ending::Kept(grant));
+                    }
                 }
             } else if let Some(old) = self.active.remove(&sequence) {
                 self.bytes = self.bytes.saturating_sub(old.filter.len());
-                ended(&old);
+                ended(Ending::Ended(&old));
             }
         }
         Some(removal.count)

@@ -27,6 +27,8 @@ pub(super) fn run(arguments: &DecodeArgs) -> Result<(), Failure> {
         Some(_) => Input::open_for_two_passes(&arguments.capture)?,
         None => Input::open(&arguments.capture)?,
     };
+    // Packets are shown one by one.
+    input.settings.options.matching = false;
     let output = arguments
         .write
         .as_deref()

@@ -5,12 +5,14 @@
 //! in time are nanoseconds since the Unix epoch; those that are differences are nanoseconds.
 
 mod connections;
+mod deliveries;
 mod exchanges;
 mod messages;
 mod packets;
 mod subscriptions;
 
 pub use connections::{ConnectionRow, SessionRow};
+pub use deliveries::DeliveryRow;
 pub use exchanges::ExchangeRow;
 pub use messages::MessageRow;
 pub use packets::PacketRow;

@@ -1,0 +1,518 @@
+//! Connections, sessions and subscriptions, as far as the matching needs them.
+
+use crate::mqtt::topic::SharedFilter;
+use crate::mqtt::{Packet, ProtocolLevel};
+use crate::session::{ConnectionState, Grant, PacketTimes, Towards};
+use crate::time::{TimeDelta, Timestamp};
+
+use super::super::filters::{Granted, has_wildcards};
+use super::super::slab::NONE;
+use super::super::wills::{Will, WillKey};
+use super::{Deliveries, Slot};
+
+impl Deliveries {
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+    }
+
+    /// The place of an open connection.
+    pub(super) fn enter(&mut self, state: &ConnectionState) -> usize {
+        let index = state.facts.slot;
+        if let Some(slot) = self.slots.get(index)
+            && slot.number == state.facts.number
+        {
+            return index;
+        }
+        if self.slots.len() <= index {
+            self.slots.resize(index.saturating_add(1), Slot::EMPTY);
+        }
+        let broker = self.brokers.enter((state.facts.tap, state.facts.broker));
+        let unknown = state.facts.midstream || state.connect.is_none();
+        if let Some(slot) = self.slots.get_mut(index) {
+            *slot = Slot {
+                number: state.facts.number,
+                broker,
+                unknown,
+                ..Slot::EMPTY
+            };
+        }
+        self.weigh(index, state);
+        index
+    }
+
+    pub(super) fn slot(&self, index: usize) -> Slot {
+        self.slots.get(index).copied().unwrap_or(Slot::EMPTY)
+    }
+
+    /// Brings the count of uncertain connections up to date.
+    pub(super) fn weigh(&mut self, index: usize, state: &ConnectionState) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        let uncertain = slot.unknown || state.open_requests() > 0;
+        if uncertain != slot.uncertain
+            && let Some(broker) = self.brokers.slab.get_mut(slot.broker)
+        {
+            slot.uncertain = uncertain;
+            broker.uncertain = if uncertain {
+                broker.uncertain.saturating_add(1)
+            } else {
+                broker.uncertain.saturating_sub(1)
+            };
+        }
+    }
+
+    /// The party of a connection; [`NONE`] where there is no room for more.
+    pub(super) fn party(&mut self, index: usize, state: &ConnectionState) -> u32 {
+        let slot = self.slot(index);
+        if slot.party != NONE {
+            return slot.party;
+        }
+        if self.parties.slab.len() >= self.limits.parties {
+            return NONE;
+        }
+        let place = match state.client_id() {
+            Some(id) if !id.is_empty() => self.parties.add(slot.broker, state.facts.tap, id, false),
+            _ => {
+                let name = state.facts.client.to_string();
+                self.parties
+                    .add(slot.broker, state.facts.tap, name.as_bytes(), false)
+            }
+        };
+        self.brokers.hold(slot.broker);
+        let now = self.now;
+        if let Some(party) = self.parties.get_mut(place) {
+            party.connection = Some((index, state.facts.number));
+            party.connect(now);
+            let named = state.client_id().is_some_and(|id| !id.is_empty());
+            if named
+                && state.persistent()
+                && let Some(broker) = self.brokers.slab.get_mut(slot.broker)
+            {
+                party.is_named = true;
+                broker.clients.insert(party.name.clone(), place);
+            }
+        }
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.party = place;
+        }
+        place
+    }
+
+    /// Takes a packet that is no PUBLISH and no acknowledgment.
+    pub fn packet(&mut self, state: &ConnectionState, packet: &Packet<'_>, times: PacketTimes) {
+        match packet {
+            Packet::Connack(_) if state.connect.is_some() => {
+                self.advance(times.last);
+                self.connected(state);
+            }
+            Packet::Subscribe(_)
+            | Packet::Suback(_)
+            | Packet::Unsubscribe(_)
+            | Packet::Unsuback(_) => {
+                self.advance(times.last);
+                let index = self.enter(state);
+                self.weigh(index, state);
+            }
+            Packet::Disconnect(disconnect) => {
+                // 0x04, Disconnect with Will Message: MQTT 5 section 3.14.2.1.
+                let keeps_will = state.level.is_v5() && disconnect.reason_code == Some(0x04);
+                let index = state.facts.slot;
+                if !keeps_will
+                    && let Some(slot) = self.slots.get_mut(index)
+                    && slot.number == state.facts.number
+                    && let Some((key, _)) = slot.will.take()
+                {
+                    self.wills.close(key, slot.number, None, None);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The broker accepted a client.
+    fn connected(&mut self, state: &ConnectionState) {
+        let accepted = state
+            .connack
+            .as_ref()
+            .filter(|facts| facts.reason_code == 0);
+        let (Some(connack), Some(connect)) = (accepted, state.connect.as_deref()) else {
+            return;
+        };
+        let index = self.enter(state);
+        let broker = self.slot(index).broker;
+        if let Some(will) = &connect.will {
+            let key = WillKey {
+                topic_hash: self.topics.hash(self.brokers.serial(broker), &will.topic),
+                payload_length: will.payload_length,
+                payload_hash: will.payload_hash,
+            };
+            let remembered = Will {
+                name: state.client_id().unwrap_or_default().into(),
+                connection: state.facts.number,
+                session: state.session(),
+                until: None,
+                seen: false,
+            };
+            if self.wills.add(key, remembered, self.limits.wills) {
+                if let Some(slot) = self.slots.get_mut(index) {
+                    slot.will = Some((key, will.delay));
+                }
+            } else {
+                self.dropped.wills += 1;
+            }
+        }
+        let id = state.client_id().unwrap_or_default();
+        let known = self
+            .brokers
+            .slab
+            .get(broker)
+            .and_then(|broker| broker.clients.get(id))
+            .copied();
+        match known {
+            Some(place) if place == self.slot(index).party => {}
+            Some(place) if connack.session_present => self.resume(place, index, state),
+            Some(place) => self.forget(place),
+            None if connack.session_present => {
+                if let Some(slot) = self.slots.get_mut(index) {
+                    slot.unknown = true;
+                }
+            }
+            None => {}
+        }
+        self.weigh(index, state);
+    }
+
+    /// A client goes on with its session on another connection.
+    fn resume(&mut self, place: u32, index: usize, state: &ConnectionState) {
+        let now = self.now;
+        let Some(party) = self.parties.get_mut(place) else {
+            return;
+        };
+        let old = party.connection;
+        if party.is_connected() {
+            self.disconnect(place);
+        }
+        if let Some((old_index, old_number)) = old
+            && let Some(old_slot) = self.slots.get_mut(old_index)
+            && old_slot.number == old_number
+        {
+            old_slot.party = NONE;
+        }
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.party = place;
+        }
+        let Some(party) = self.parties.get_mut(place) else {
+            return;
+        };
+        party.connection = Some((index, state.facts.number));
+        party.connect(now);
+        let waiting = std::mem::take(&mut party.waiting);
+        let groups = party.groups.clone();
+        self.old
+            .extend(waiting.into_iter().map(|(message, id)| (now, id, message)));
+        for group in groups {
+            self.join(group, now);
+        }
+    }
+
+    /// One more member of a group is connected.
+    fn join(&mut self, group: u32, now: Timestamp) {
+        if let Some(group) = self.parties.get_mut(group) {
+            group.members = group.members.saturating_add(1);
+            if group.members == 1 {
+                group.connect(now);
+                let waiting = std::mem::take(&mut group.waiting);
+                self.old
+                    .extend(waiting.into_iter().map(|(message, id)| (now, id, message)));
+            }
+        }
+    }
+
+    /// One member less is connected.
+    fn part(&mut self, group: u32, now: Timestamp) {
+        if let Some(group) = self.parties.get_mut(group) {
+            group.members = group.members.saturating_sub(1);
+            if group.members == 0 {
+                group.disconnect(now);
+            }
+        }
+    }
+
+    fn disconnect(&mut self, place: u32) {
+        let now = self.now;
+        let Some(party) = self.parties.get_mut(place) else {
+            return;
+        };
+        party.disconnect(now);
+        let groups = party.groups.clone();
+        let topics = std::mem::take(&mut party.topics);
+        for group in groups {
+            self.part(group, now);
+        }
+        for topic in topics {
+            if let Some(topic) = self.topics.slab.get_mut(topic) {
+                topic.streams.remove(&place);
+            }
+        }
+    }
+
+    /// A session is over: its subscriptions go.
+    fn forget(&mut self, place: u32) {
+        let Some(party) = self.parties.get_mut(place) else {
+            return;
+        };
+        party.persistent = false;
+        party.waiting = Vec::new();
+        let filters = std::mem::take(&mut party.filters);
+        let (broker, connected) = (party.broker, party.is_connected());
+        if std::mem::take(&mut party.is_named)
+            && let Some(broker) = self.brokers.slab.get_mut(broker)
+            && broker.clients.get(&party.name) == Some(&place)
+        {
+            broker.clients.remove(&party.name);
+        }
+        for (filter, (_, group)) in filters.iter() {
+            match group {
+                None => self.unsubscribe(broker, place, filter),
+                Some(group) => self.leave_group(place, *group, filter, connected),
+            }
+        }
+        self.release(place);
+    }
+
+    fn unsubscribe(&mut self, broker: u32, place: u32, filter: &[u8]) {
+        if let Some(broker) = self.brokers.slab.get_mut(broker) {
+            broker.filters.remove(filter, place);
+            if !has_wildcards(filter) {
+                self.topics.invalidate(broker.serial, filter);
+            }
+        }
+    }
+
+    fn leave_group(&mut self, place: u32, group_place: u32, filter: &[u8], connected: bool) {
+        if let Some(party) = self.parties.get_mut(place) {
+            party.groups.retain(|&group| group != group_place);
+        }
+        if connected {
+            self.part(group_place, self.now);
+        }
+        let Some(group) = self.parties.get_mut(group_place) else {
+            return;
+        };
+        group.joined = group.joined.saturating_sub(1);
+        if group.joined > 0 {
+            return;
+        }
+        let broker = group.broker;
+        if let Some(shared) = SharedFilter::parse(filter) {
+            self.unsubscribe(broker, group_place, shared.filter);
+        }
+        if let Some(broker) = self.brokers.slab.get_mut(broker) {
+            broker.groups.remove(filter);
+        }
+        self.release(group_place);
+    }
+
+    /// Forgets a party that nothing names any more.
+    pub(super) fn release(&mut self, place: u32) {
+        let unused = self.parties.get(place).is_some_and(|party| {
+            let awaited = party.is_connected() || party.persistent || party.joined > 0;
+            party.refs == 0 && !awaited
+        });
+        if unused && let Some(party) = self.parties.slab.remove(place) {
+            self.brokers.leave(party.broker);
+        }
+    }
+
+    /// The broker granted a filter.
+    pub fn granted(&mut self, state: &ConnectionState, grant: &Grant<'_>) {
+        let index = self.enter(state);
+        let place = self.party(index, state);
+        let broker_place = self.slot(index).broker;
+        let v5 = state.level == ProtocolLevel::V5;
+        let granted = Granted {
+            qos: grant.qos,
+            no_local: v5 && grant.options & 0x04 != 0,
+            retain_as_published: v5 && grant.options & 0x08 != 0,
+        };
+        let Some(broker) = self.brokers.slab.get_mut(broker_place) else {
+            return;
+        };
+        let has_room = broker.filters.size() < self.limits.filters && place != NONE;
+        let shared = SharedFilter::parse(grant.filter);
+        let followed = has_room
+            && match shared {
+                None => {
+                    if !has_wildcards(grant.filter) {
+                        self.topics.invalidate(broker.serial, grant.filter);
+                    }
+                    broker.filters.insert(grant.filter, place, granted)
+                }
+                Some(shared) => {
+                    self.join_group(broker_place, place, grant.filter, shared.filter, granted)
+                }
+            };
+        if !followed {
+            self.dropped.filters += 1;
+            if let Some(slot) = self.slots.get_mut(index) {
+                slot.unknown = true;
+            }
+        } else if shared.is_none()
+            && let Some(party) = self.parties.get_mut(place)
+        {
+            party.filters.insert(grant.filter.into(), (granted, None));
+        }
+        self.weigh(index, state);
+    }
+
+    fn join_group(
+        &mut self,
+        broker_place: u32,
+        place: u32,
+        name: &[u8],
+        filter: &[u8],
+        granted: Granted,
+    ) -> bool {
+        let now = self.now;
+        let Some(broker) = self.brokers.slab.get_mut(broker_place) else {
+            return false;
+        };
+        let known = broker.groups.get(name).copied();
+        let tap = self.parties.get(place).map_or(0, |party| party.tap);
+        let group = known.unwrap_or_else(|| self.parties.add(broker_place, tap, name, true));
+        if !broker.filters.insert(filter, group, granted) {
+            if known.is_none() {
+                self.parties.slab.remove(group);
+            }
+            return false;
+        }
+        if !has_wildcards(filter) {
+            self.topics.invalidate(broker.serial, filter);
+        }
+        if known.is_none() {
+            broker.groups.insert(name.into(), group);
+            self.brokers.hold(broker_place);
+        }
+        let Some(party) = self.parties.get_mut(place) else {
+            return false;
+        };
+        party.filters.insert(name.into(), (granted, Some(group)));
+        if !party.groups.contains(&group) {
+            party.groups.push(group);
+            let connected = party.is_connected();
+            if let Some(group) = self.parties.get_mut(group) {
+                group.joined = group.joined.saturating_add(1);
+            }
+            if connected {
+                self.join(group, now);
+            }
+        }
+        true
+    }
+
+    /// An UNSUBSCRIBE named a filter: from now on nothing is expected of it.
+    pub fn withdrawn(&mut self, state: &ConnectionState, filter: &[u8]) {
+        let index = self.enter(state);
+        let slot = self.slot(index);
+        let Some(party) = self.parties.get_mut(slot.party) else {
+            return;
+        };
+        let connected = party.is_connected();
+        match party.filters.remove(filter) {
+            Some((_, None)) => self.unsubscribe(slot.broker, slot.party, filter),
+            Some((_, Some(group))) => self.leave_group(slot.party, group, filter, connected),
+            None => {}
+        }
+    }
+
+    /// Bytes are missing from a stream, and with them perhaps packets.
+    pub fn gap(&mut self, state: &ConnectionState, towards: Towards, now: Timestamp) {
+        self.advance(now);
+        let index = self.enter(state);
+        match towards {
+            Towards::Broker => {
+                if let Some(slot) = self.slots.get_mut(index) {
+                    slot.unknown = true;
+                }
+                self.weigh(index, state);
+            }
+            Towards::Client => {
+                let (place, now) = (self.slot(index).party, self.now);
+                if let Some(party) = self.parties.get_mut(place) {
+                    party.gap = Some(now);
+                }
+            }
+        }
+    }
+
+    /// Client and broker turned out to be the other way round.
+    pub fn turned_around(&mut self, state: &ConnectionState) {
+        self.leave(state.facts.slot, state.facts.number, false, None);
+    }
+
+    /// A connection is over. `ended`: it was closed; else the capture ended while it was open.
+    pub fn closed(&mut self, state: &ConnectionState, at: Timestamp, ended: bool) {
+        self.advance(at);
+        let index = state.facts.slot;
+        let slot = self.slot(index);
+        if slot.number != state.facts.number {
+            return;
+        }
+        if let Some((key, delay)) = slot.will {
+            let wait = TimeDelta::from_nanos(
+                i64::from(delay)
+                    .saturating_mul(1_000_000_000)
+                    .saturating_add(self.twice.as_nanos()),
+            );
+            let until = ended.then(|| self.now + wait);
+            self.wills.close(key, slot.number, state.session(), until);
+        }
+        let persistent = ended && state.persistent() && state.session().is_some();
+        let expiry = session_expiry(state).map(|expiry| self.now + expiry);
+        self.leave(index, state.facts.number, persistent, expiry);
+    }
+
+    fn leave(&mut self, index: usize, number: u64, persistent: bool, until: Option<Timestamp>) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        if slot.number != number {
+            return;
+        }
+        let left = std::mem::replace(slot, Slot::EMPTY);
+        if left.uncertain
+            && let Some(broker) = self.brokers.slab.get_mut(left.broker)
+        {
+            broker.uncertain = broker.uncertain.saturating_sub(1);
+        }
+        if left.party != NONE {
+            self.disconnect(left.party);
+            match self.parties.get_mut(left.party) {
+                Some(party) if persistent && party.is_named => {
+                    party.persistent = true;
+                    party.away_until = until;
+                }
+                _ => self.forget(left.party),
+            }
+        }
+        self.brokers.leave(left.broker);
+    }
+}
+
+/// How long a session is kept after its connection: `None` for ever, or not known.
+fn session_expiry(state: &ConnectionState) -> Option<TimeDelta> {
+    if !state.level.is_v5() {
+        return None;
+    }
+    let imposed = state
+        .connack
+        .as_ref()
+        .and_then(|facts| facts.session_expiry);
+    let asked = state
+        .connect
+        .as_ref()
+        .and_then(|facts| facts.session_expiry);
+    let seconds = imposed.or(asked).filter(|&seconds| seconds != u32::MAX)?;
+    Some(TimeDelta::from_secs(i64::from(seconds)))
+}

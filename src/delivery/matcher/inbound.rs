@@ -1,0 +1,287 @@
+//! Messages to the broker: who shall get them.
+
+use std::hash::BuildHasher;
+
+use crate::session::{Tag, Towards};
+use crate::time::Timestamp;
+
+use super::super::message::{Expectation, Message, Stage};
+use super::super::slab::NONE;
+use super::super::{Observer, Seen};
+use super::{Deliveries, Recent, TELLING_PAYLOAD, TOPICLESS, prefix, recent_place};
+
+impl Deliveries {
+    /// Takes a PUBLISH, and tells what to attach to its exchange.
+    pub fn publish<O: Observer>(&mut self, seen: &Seen<'_>, observer: &mut O) -> Option<Tag> {
+        self.advance(seen.times.last);
+        match seen.towards {
+            Towards::Broker => self.inbound(seen, observer),
+            Towards::Client => self.outbound(seen, observer),
+        }
+    }
+
+    pub(super) fn key(&self, topic_hash: u64, length: u32, hash: Option<u64>) -> u64 {
+        self.hasher.hash_one((topic_hash, length, hash))
+    }
+
+    pub(super) fn inbound<O: Observer>(
+        &mut self,
+        seen: &Seen<'_>,
+        observer: &mut O,
+    ) -> Option<Tag> {
+        let index = self.enter(seen.state);
+        let slot = self.slot(index);
+        let length = seen.publish.payload_length?;
+        if seen.repeated {
+            self.sent_again(index, slot.broker, seen, length);
+            return None;
+        }
+        let Some(name) = seen.topic else {
+            return self.inbound_without_topic(index, seen, length, observer);
+        };
+        let broker = self.brokers.slab.get_mut(slot.broker)?;
+        let (uncertain, generation) = (broker.uncertain > 0, broker.filters.generation);
+        let hash = self.topics.hash(broker.serial, name);
+        let bounds = (self.limits.topics, self.limits.topic_bytes);
+        let Some(topic_place) = self.topics.find_or_make(broker.serial, hash, name, bounds) else {
+            self.dropped.not_followed += 1;
+            return None;
+        };
+        let topic = self.topics.slab.get_mut(topic_place)?;
+        if topic.generation != generation {
+            topic.generation = generation;
+            broker.filters.receivers(name, &mut topic.receivers);
+        }
+        let key = self.hasher.hash_one((hash, length, seen.payload_hash));
+        let nobody = topic.receivers.is_empty() && !uncertain;
+        if nobody {
+            self.remember(index, seen, key);
+            return None;
+        }
+        let publisher = self.party(index, seen.state);
+        let mut message = self.message(seen, key, publisher, slot.broker, length);
+        message.keep = uncertain;
+        message.topic = topic_place;
+        self.expect(&mut message);
+        if message.open == 0 && !uncertain {
+            self.remember(index, seen, key);
+            return None;
+        }
+        self.keep(message, observer)
+    }
+
+    pub(super) fn message(
+        &mut self,
+        seen: &Seen<'_>,
+        key: u64,
+        publisher: u32,
+        broker: u32,
+        length: u32,
+    ) -> Message {
+        self.ids += 1;
+        Message {
+            id: self.ids,
+            key,
+            number: seen.number,
+            topic: NONE,
+            broker,
+            publisher,
+            payload_length: length,
+            payload_hash: seen.payload_hash,
+            prefix: seen
+                .payload_hash
+                .is_none()
+                .then(|| prefix(seen.publish.payload).into()),
+            publish: seen.times.first,
+            whole: seen.times.last,
+            released: None,
+            qos: seen.publish.qos.min(2),
+            at_broker: seen.at_broker,
+            keep: true,
+            refused: false,
+            open: 0,
+            before: (NONE, 0),
+            first: Expectation::NOBODY,
+            rest: Vec::new(),
+            sorted: 0,
+        }
+    }
+
+    /// Writes down who shall get a message.
+    fn expect(&mut self, message: &mut Message) {
+        let now = self.now;
+        let Some(topic) = self.topics.slab.get(message.topic) else {
+            return;
+        };
+        if self.expectations.saturating_add(topic.receivers.len()) > self.limits.expectations {
+            self.dropped.not_followed += 1;
+            return;
+        }
+        for receiver in &topic.receivers {
+            if receiver.no_local && receiver.party == message.publisher {
+                continue;
+            }
+            let Some(party) = self.parties.get(receiver.party) else {
+                continue;
+            };
+            let qos = message.qos.min(receiver.qos);
+            let connected = party.is_connected();
+            let stored = party.persistent || party.is_group;
+            let expired = party.away_until.is_some_and(|until| now > until);
+            if !connected && (!stored || qos == 0 || expired) {
+                continue;
+            }
+            message.keep |= receiver.copies > 1;
+            message.open = message.open.saturating_add(1);
+            message.add(Expectation {
+                party: receiver.party,
+                epoch: party.epoch,
+                clock: party.clock(now),
+                qos,
+                copies: receiver.copies,
+                stage: Stage::Open,
+                away: !connected,
+                inferred: false,
+            });
+        }
+        message.sorted = u32::try_from(message.rest.len()).unwrap_or(0);
+    }
+
+    /// Takes a message among those that are kept.
+    pub(super) fn keep<O: Observer>(&mut self, message: Message, observer: &mut O) -> Option<Tag> {
+        while self.messages.len() >= self.limits.messages {
+            let Some((_, place, id)) = self.young.pop_front() else {
+                self.dropped.not_followed += 1;
+                return None;
+            };
+            if self.holds(place, id) {
+                self.dropped.messages += 1;
+                self.give_up(place, observer);
+            }
+        }
+        for expectation in message.expectations() {
+            self.parties.hold(expectation.party);
+            self.expectations += 1;
+        }
+        self.parties.hold(message.publisher);
+        self.brokers.hold(message.broker);
+        let (id, key, topic, publish) = (message.id, message.key, message.topic, message.publish);
+        let place = self.messages.insert(message);
+        if let Some(topic) = self.topics.slab.get_mut(topic) {
+            topic.refs = topic.refs.saturating_add(1);
+            let before = std::mem::replace(&mut topic.latest, (place, id));
+            if let Some(message) = self.messages.get_mut(place) {
+                message.before = before;
+            }
+            self.by_key.push(key, id, place);
+        } else {
+            if self.topicless.len() >= TOPICLESS {
+                self.topicless.pop_front();
+            }
+            self.topicless.push_back((place, id));
+        }
+        // Frames may be stamped out of order; who comes later must not wait longer for that.
+        let due = publish.max(self.now) + self.twice;
+        self.young.push_back((due, place, id));
+        Some(Tag {
+            message: id,
+            time: publish,
+            place,
+            serial: 0,
+            qos: 0,
+        })
+    }
+
+    pub(super) fn holds(&self, place: u32, id: u64) -> bool {
+        self.messages
+            .get(place)
+            .is_some_and(|message| message.id == id)
+    }
+
+    /// The alias of its topic was never seen bound.
+    fn inbound_without_topic<O: Observer>(
+        &mut self,
+        index: usize,
+        seen: &Seen<'_>,
+        length: u32,
+        observer: &mut O,
+    ) -> Option<Tag> {
+        if length < TELLING_PAYLOAD || seen.payload_hash.is_none() {
+            return None;
+        }
+        let publisher = self.party(index, seen.state);
+        let broker = self.slot(index).broker;
+        let message = self.message(seen, 0, publisher, broker, length);
+        self.keep(message, observer)
+    }
+
+    /// Sent again, it is the same message (section 4.4). At QoS 1 the broker may well pass on
+    /// every copy (section 4.3.2), so one more may come to each receiver.
+    fn sent_again(&mut self, index: usize, broker: u32, seen: &Seen<'_>, length: u32) {
+        let held = seen.tag.and_then(|tag| {
+            self.messages
+                .get_mut(tag.place)
+                .filter(|m| m.id == tag.message)
+        });
+        if let Some(message) = held {
+            message.keep = true;
+            for expectation in std::iter::once(&mut message.first).chain(&mut message.rest) {
+                expectation.copies = expectation.copies.saturating_add(1);
+            }
+        } else if let Some(name) = seen.topic {
+            let hash = self.topics.hash(self.brokers.serial(broker), name);
+            let key = self.key(hash, length, seen.payload_hash);
+            self.remember(index, seen, key);
+        }
+    }
+
+    fn remember(&mut self, index: usize, seen: &Seen<'_>, key: u64) {
+        let publisher = self.party(index, seen.state);
+        let serial = self.parties.get(publisher).map_or(0, |party| party.serial);
+        let recent = Recent {
+            key,
+            number: seen.number,
+            publisher,
+            publisher_serial: serial,
+            // Of a message that was sent again, the first time counts.
+            publish: seen.tag.map_or(seen.times.first, |tag| tag.time),
+            whole: seen.times.last,
+            qos: seen.publish.qos,
+            at_broker: seen.at_broker,
+            taken_by: NONE,
+        };
+        if let Some(place) = self.recent.get_mut(recent_place(key)) {
+            *place = Some(recent);
+        }
+    }
+
+    /// PUBREL of a message to the broker.
+    pub fn released(&mut self, tag: &Tag, at: Timestamp) {
+        if let Some(message) = self.messages.get_mut(tag.place)
+            && message.id == tag.message
+        {
+            message.released.get_or_insert(at);
+        }
+    }
+
+    /// The broker refused a message with a reason code of 128 or more: nobody is expected to get
+    /// it.
+    pub fn refused(&mut self, tag: &Tag) {
+        let Some(message) = self.messages.get_mut(tag.place) else {
+            return;
+        };
+        if message.id != tag.message {
+            return;
+        }
+        message.refused = true;
+        message.open = 0;
+        for expectation in std::iter::once(&mut message.first).chain(&mut message.rest) {
+            if expectation.stage == Stage::Open {
+                expectation.stage = Stage::Over;
+            }
+        }
+        if !message.keep {
+            self.free(tag.place);
+        }
+    }
+}

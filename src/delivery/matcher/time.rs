@@ -1,0 +1,223 @@
+//! What the time decides.
+
+use crate::time::{TimeDelta, Timestamp};
+
+use super::super::message::{Expectation, Message, Stage};
+use super::super::topic::Undecided;
+use super::super::{Basis, DeliveryOutcome, DeliveryRecord, Observer};
+use super::outbound::missing;
+use super::{Deliveries, MOST_UNDECIDED};
+
+impl Deliveries {
+    /// Decides what the time has decided.
+    pub fn tick<O: Observer>(&mut self, now: Timestamp, observer: &mut O) {
+        self.advance(now);
+        while let Some(&(due, place, id)) = self.young.front() {
+            // What was delivered needs no place in the order of time any more.
+            if due > self.now && self.holds(place, id) {
+                break;
+            }
+            self.young.pop_front();
+            if self.holds(place, id) {
+                self.review(place, false, observer);
+            }
+        }
+        while let Some(&(due, id, place)) = self.old.first() {
+            if due > self.now {
+                break;
+            }
+            self.old.pop_first();
+            if self.holds(place, id) {
+                self.review(place, false, observer);
+            }
+        }
+        self.wills.forget_older(self.now);
+    }
+
+    /// Decides what can be decided of a message; `last`: the capture is over.
+    pub(super) fn review<O: Observer>(&mut self, place: u32, last: bool, observer: &mut O) {
+        let Some(mut message) = self.messages.remove(place) else {
+            return;
+        };
+        let (mut again, now) = (None::<TimeDelta>, self.now);
+        let (id, publish, whole) = (message.id, message.publish, message.payload_hash.is_some());
+        let Message { first, rest, .. } = &mut message;
+        let mut over = Vec::new();
+        let mut open = 0_u32;
+        for expectation in std::iter::once(first).chain(rest) {
+            if expectation.stage != Stage::Open {
+                continue;
+            }
+            let Some(party) = self.parties.get_mut(expectation.party) else {
+                expectation.stage = Stage::Over;
+                continue;
+            };
+            let elapsed = party.clock(now) - expectation.clock;
+            let outcome = if elapsed > self.twice || (elapsed == self.twice && !last) {
+                let gap = party.gap.is_some_and(|gap| gap >= publish);
+                if gap || !whole {
+                    DeliveryOutcome::Undetermined
+                } else {
+                    DeliveryOutcome::Lost
+                }
+            } else if !last && party.is_connected() {
+                let left = self.twice - elapsed;
+                again = Some(again.map_or(left, |other| other.min(left)));
+                open = open.saturating_add(1);
+                continue;
+            } else if !last && (party.persistent || (party.is_group && party.joined > 0)) {
+                party.waiting.push((place, id));
+                open = open.saturating_add(1);
+                continue;
+            } else {
+                DeliveryOutcome::Undetermined
+            };
+            expectation.stage = Stage::Over;
+            over.push((*expectation, outcome));
+        }
+        for (expectation, outcome) in over {
+            self.report_over(&message, &expectation, outcome, observer);
+        }
+        message.open = open;
+        message.keep = false;
+        self.leave_undecided(&message);
+        // Nothing else took the place meanwhile.
+        let back = self.messages.insert(message);
+        debug_assert_eq!(back, place, "a place is used again at once");
+        if open == 0 {
+            self.free(back);
+        } else if let Some(left) = again {
+            self.old
+                .insert((now + left.max(TimeDelta::from_nanos(1)), id, back));
+        }
+    }
+
+    pub(super) fn report_over<O: Observer>(
+        &self,
+        message: &Message,
+        expectation: &Expectation,
+        outcome: DeliveryOutcome,
+        observer: &mut O,
+    ) {
+        let Some(party) = self.parties.get(expectation.party) else {
+            return;
+        };
+        let basis = if expectation.away
+            || expectation.epoch != party.epoch
+            || !party.is_connected() && party.persistent
+        {
+            Basis::Queued
+        } else if expectation.inferred {
+            Basis::Inferred
+        } else {
+            Basis::Subscribed
+        };
+        let publisher = self.parties.get(message.publisher);
+        observer.delivery(&DeliveryRecord {
+            message: message.number,
+            publisher: publisher.map(|party| &*party.name),
+            topic: self
+                .topics
+                .slab
+                .get(message.topic)
+                .map(|topic| &*topic.name),
+            qos_published: Some(message.qos),
+            qos: expectation.qos,
+            publish: Some(message.publish),
+            payload_hash: message.payload_hash,
+            outcome,
+            basis,
+            ..missing(&party.name, party.tap)
+        });
+    }
+
+    /// Remembers a message for receivers that may turn out to have been meant.
+    fn leave_undecided(&mut self, message: &Message) {
+        let Some(topic) = self.topics.slab.get_mut(message.topic) else {
+            return;
+        };
+        if topic.streams.is_empty() || message.refused {
+            return;
+        }
+        let publisher = self.parties.name(message.publisher);
+        let parties: Vec<u32> = topic.streams.iter().map(|(&party, _)| party).collect();
+        for party in parties {
+            if message.expectation(party).is_some() {
+                continue;
+            }
+            if let Some(stream) = topic.streams.get_mut(&party)
+                && stream.latest < message.id
+                && stream.undecided.len() < MOST_UNDECIDED
+            {
+                stream.undecided.push(Undecided {
+                    id: message.id,
+                    number: message.number,
+                    publisher: publisher.into(),
+                    publish: message.publish,
+                    qos: message.qos,
+                    payload_hash: message.payload_hash,
+                    certain: message.payload_hash.is_some(),
+                });
+            }
+        }
+    }
+
+    /// Gives a message up before its time.
+    pub(super) fn give_up<O: Observer>(&mut self, place: u32, observer: &mut O) {
+        if let Some(message) = self.messages.get_mut(place) {
+            let open: Vec<Expectation> = message
+                .expectations()
+                .filter(|expectation| expectation.stage == Stage::Open)
+                .copied()
+                .collect();
+            if let Some(message) = self.messages.get(place) {
+                for expectation in open {
+                    let outcome = DeliveryOutcome::Undetermined;
+                    self.report_over(message, &expectation, outcome, observer);
+                }
+            }
+        }
+        self.free(place);
+    }
+
+    /// Forgets a message.
+    pub(super) fn free(&mut self, place: u32) {
+        let Some(message) = self.messages.remove(place) else {
+            return;
+        };
+        if let Some(topic) = self.topics.slab.get_mut(message.topic) {
+            topic.refs = topic.refs.saturating_sub(1);
+            self.by_key.remove(message.key, message.id);
+        }
+        let mut drop_ref = |party: u32| {
+            if let Some(known) = self.parties.get_mut(party) {
+                known.refs = known.refs.saturating_sub(1);
+                if known.refs == 0 && !known.is_connected() {
+                    self.release(party);
+                }
+            }
+        };
+        drop_ref(message.publisher);
+        for expectation in message.expectations() {
+            drop_ref(expectation.party);
+        }
+        let count = message.expectations().count();
+        self.expectations = self.expectations.saturating_sub(count);
+        self.brokers.leave(message.broker);
+    }
+
+    /// The capture is over.
+    pub fn finish<O: Observer>(&mut self, observer: &mut O) {
+        let mut left: Vec<(u64, u32)> = self
+            .messages
+            .iter()
+            .map(|(place, message)| (message.id, place))
+            .collect();
+        left.sort_unstable();
+        for (_, place) in left {
+            self.review(place, true, observer);
+        }
+        self.young.clear();
+        self.old.clear();
+    }
+}

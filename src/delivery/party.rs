@@ -1,0 +1,141 @@
+//! Publishers and receivers: clients, and the groups of shared subscriptions.
+
+use crate::session::SmallMap;
+use crate::time::{TimeDelta, Timestamp};
+
+use super::filters::Granted;
+use super::slab::Slab;
+
+/// Who publishes or receives.
+#[derive(Debug)]
+pub(super) struct Party {
+    /// Tells parties apart for ever, also those whose place was used again.
+    pub(super) serial: u32,
+    pub(super) broker: u32,
+    pub(super) tap: u16,
+    /// Client identifier, address and port, or `$share/group/filter`.
+    pub(super) name: Box<[u8]>,
+    pub(super) is_group: bool,
+    /// It is found by its client identifier when it comes back.
+    pub(super) is_named: bool,
+    /// Its connection: slot and number.
+    pub(super) connection: Option<(usize, u64)>,
+    /// Members of a group, and those of them that are connected.
+    pub(super) joined: u32,
+    pub(super) members: u32,
+    /// Connections so far.
+    pub(super) epoch: u32,
+    /// How long it was connected before the present connection.
+    connected_before: TimeDelta,
+    /// Since when it is connected.
+    since: Option<Timestamp>,
+    /// Its session outlives the connection, until then if a time is known.
+    pub(super) persistent: bool,
+    pub(super) away_until: Option<Timestamp>,
+    /// Its filters, and for shared ones the group.
+    pub(super) filters: SmallMap<Box<[u8]>, (Granted, Option<u32>)>,
+    /// The groups it is a member of, each once.
+    pub(super) groups: Vec<u32>,
+    /// Messages to look at when it is connected again: place and serial number.
+    pub(super) waiting: Vec<(u32, u64)>,
+    /// Topics of which it has a stream.
+    pub(super) topics: Vec<u32>,
+    /// When bytes to it were last missing.
+    pub(super) gap: Option<Timestamp>,
+    /// How long a message to it usually takes at most, as far as that is known.
+    pub(super) usual: Option<TimeDelta>,
+    /// Messages that name it, members of a group.
+    pub(super) refs: u32,
+}
+
+impl Party {
+    pub(super) const fn is_connected(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// How long it was connected until `now`.
+    pub(super) fn clock(&self, now: Timestamp) -> TimeDelta {
+        let present = self.since.map_or(TimeDelta::ZERO, |since| now - since);
+        TimeDelta::from_nanos(
+            self.connected_before
+                .as_nanos()
+                .saturating_add(present.as_nanos().max(0)),
+        )
+    }
+
+    pub(super) fn connect(&mut self, now: Timestamp) {
+        if self.since.is_none() {
+            self.epoch = self.epoch.wrapping_add(1);
+            self.since = Some(now);
+            self.away_until = None;
+        }
+    }
+
+    pub(super) fn disconnect(&mut self, now: Timestamp) {
+        self.connected_before = self.clock(now);
+        self.since = None;
+        self.connection = None;
+    }
+
+    /// Takes note of a delay about which there is no doubt.
+    pub(super) fn learn(&mut self, delay: TimeDelta) {
+        let nanos = delay.as_nanos().max(0);
+        let before = self.usual.map_or(0, TimeDelta::as_nanos);
+        // A long delay counts at once, and is forgotten in the course of some fifty messages.
+        self.usual = Some(TimeDelta::from_nanos(nanos.max(before - before / 16)));
+    }
+}
+
+/// All parties.
+#[derive(Debug, Default)]
+pub(super) struct Parties {
+    pub(super) slab: Slab<Party>,
+    serials: u32,
+}
+
+impl Parties {
+    pub(super) fn add(&mut self, broker: u32, tap: u16, name: &[u8], is_group: bool) -> u32 {
+        self.serials = self.serials.wrapping_add(1);
+        self.slab.insert(Party {
+            serial: self.serials,
+            broker,
+            tap,
+            name: name.into(),
+            is_group,
+            is_named: false,
+            connection: None,
+            joined: 0,
+            members: 0,
+            epoch: 0,
+            connected_before: TimeDelta::ZERO,
+            since: None,
+            persistent: false,
+            away_until: None,
+            filters: SmallMap::default(),
+            groups: Vec::new(),
+            waiting: Vec::new(),
+            topics: Vec::new(),
+            gap: None,
+            usual: None,
+            refs: 0,
+        })
+    }
+
+    pub(super) fn get(&self, place: u32) -> Option<&Party> {
+        self.slab.get(place)
+    }
+
+    pub(super) fn get_mut(&mut self, place: u32) -> Option<&mut Party> {
+        self.slab.get_mut(place)
+    }
+
+    pub(super) fn hold(&mut self, place: u32) {
+        if let Some(party) = self.slab.get_mut(place) {
+            party.refs = party.refs.saturating_add(1);
+        }
+    }
+
+    pub(super) fn name(&self, place: u32) -> &[u8] {
+        self.slab.get(place).map_or(b"", |party| &party.name)
+    }
+}

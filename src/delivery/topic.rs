@@ -1,0 +1,149 @@
+//! The topics of messages that are kept, and who receives them.
+
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
+
+use crate::session::SmallMap;
+
+use super::filters::Receiver;
+use super::slab::Slab;
+
+/// A topic at a broker.
+#[derive(Debug)]
+pub(super) struct Topic {
+    pub(super) hash: u64,
+    domain: u32,
+    pub(super) name: Box<[u8]>,
+    /// Its receivers, as of that generation of the broker's filters; 0 for never.
+    pub(super) generation: u64,
+    pub(super) receivers: Vec<Receiver>,
+    /// Messages that name it.
+    pub(super) refs: u32,
+    /// The latest message that is kept: place and serial number.
+    pub(super) latest: (u32, u64),
+    /// By receiver: those of whose subscriptions nothing is known.
+    pub(super) streams: SmallMap<u32, Stream>,
+}
+
+/// What a receiver whose SUBSCRIBE was not seen got of a topic.
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// Serial number of the latest message that it got.
+    pub(super) latest: u64,
+    /// Messages after it that did not come in time: lost if it gets a later one.
+    pub(super) undecided: Vec<Undecided>,
+}
+
+/// A message that is over, but for receivers that may turn out to have awaited it.
+#[derive(Debug, Clone)]
+pub(super) struct Undecided {
+    pub(super) id: u64,
+    pub(super) number: Option<u64>,
+    pub(super) publisher: Box<[u8]>,
+    pub(super) publish: crate::time::Timestamp,
+    pub(super) qos: u8,
+    pub(super) payload_hash: Option<u64>,
+    /// Nothing says that the capture missed it.
+    pub(super) certain: bool,
+}
+
+/// Topics found by name.
+#[derive(Debug, Default)]
+pub(super) struct Topics {
+    table: HashTable<u32>,
+    hasher: foldhash::fast::RandomState,
+    pub(super) slab: Slab<Topic>,
+    bytes: usize,
+    /// How many more topics are turned away before unused ones are looked for again.
+    patience: usize,
+}
+
+impl Topics {
+    /// The hash of a topic at a broker; another one in every run, so that nobody can choose
+    /// topics that collide.
+    pub(super) fn hash(&self, domain: u32, name: &[u8]) -> u64 {
+        self.hasher.hash_one((domain, name))
+    }
+
+    pub(super) fn find(&self, domain: u32, hash: u64, name: &[u8]) -> Option<u32> {
+        let is_it = |&place: &u32| {
+            let topic = self.slab.get(place);
+            topic.is_some_and(|t| t.hash == hash && t.domain == domain && *t.name == *name)
+        };
+        self.table.find(hash, is_it).copied()
+    }
+
+    /// Finds or makes it; `None` where there is no room.
+    pub(super) fn find_or_make(
+        &mut self,
+        domain: u32,
+        hash: u64,
+        name: &[u8],
+        (most, most_bytes): (usize, usize),
+    ) -> Option<u32> {
+        if let Some(place) = self.find(domain, hash, name) {
+            return Some(place);
+        }
+        let is_full = |topics: &Self| {
+            topics.slab.len() >= most || topics.bytes.saturating_add(name.len()) > most_bytes
+        };
+        if is_full(self) {
+            self.patience = self.patience.saturating_sub(1);
+            if self.patience > 0 {
+                return None;
+            }
+            // Looking at all of them must stay rare.
+            self.patience = self.slab.len() / 8 + 1;
+            self.forget_unused();
+            if is_full(self) {
+                return None;
+            }
+        }
+        self.bytes = self.bytes.saturating_add(name.len());
+        let place = self.slab.insert(Topic {
+            hash,
+            domain,
+            name: name.into(),
+            generation: 0,
+            receivers: Vec::new(),
+            refs: 0,
+            latest: (super::slab::NONE, 0),
+            streams: SmallMap::default(),
+        });
+        let Self { table, slab, .. } = self;
+        table.insert_unique(hash, place, |&place| {
+            slab.get(place).map_or(0, |topic| topic.hash)
+        });
+        Some(place)
+    }
+
+    /// Who receives a topic may have changed.
+    pub(super) fn invalidate(&mut self, domain: u32, name: &[u8]) {
+        let hash = self.hash(domain, name);
+        if let Some(place) = self.find(domain, hash, name)
+            && let Some(topic) = self.slab.get_mut(place)
+        {
+            topic.generation = 0;
+        }
+    }
+
+    /// Makes room: no message names those that go, and nothing is lost that a subscription
+    /// cannot tell again.
+    fn forget_unused(&mut self) {
+        let unused: Vec<u32> = self
+            .slab
+            .iter()
+            .filter(|(_, topic)| topic.refs == 0 && topic.streams.is_empty())
+            .map(|(place, _)| place)
+            .collect();
+        for place in unused {
+            if let Some(topic) = self.slab.remove(place) {
+                self.bytes = self.bytes.saturating_sub(topic.name.len());
+                if let Ok(entry) = self.table.find_entry(topic.hash, |&known| known == place) {
+                    entry.remove();
+                }
+            }
+        }
+    }
+}

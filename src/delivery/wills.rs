@@ -1,0 +1,109 @@
+//! Wills, by what the broker will publish.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::time::Timestamp;
+
+/// What identifies a will on its way to a subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct WillKey {
+    pub(super) topic_hash: u64,
+    pub(super) payload_length: u32,
+    pub(super) payload_hash: u64,
+}
+
+/// A will that may be published.
+#[derive(Debug)]
+pub(super) struct Will {
+    pub(super) name: Box<[u8]>,
+    /// Number of the connection.
+    pub(super) connection: u64,
+    /// The place of its session.
+    pub(super) session: Option<u32>,
+    /// Until when a packet may be it; `None` while the connection is open.
+    pub(super) until: Option<Timestamp>,
+    /// A subscriber was seen to get it.
+    pub(super) seen: bool,
+}
+
+/// Every will that may be published.
+#[derive(Debug, Default)]
+pub(super) struct Wills {
+    by_key: HashMap<WillKey, Vec<Will>, foldhash::fast::RandomState>,
+    /// When wills of closed connections are forgotten.
+    expiry: BTreeMap<(Timestamp, u64), WillKey>,
+    count: usize,
+}
+
+/// Equal wills that are told apart; more of them are counted and not remembered.
+const MOST_EQUAL: usize = 64;
+
+impl Wills {
+    /// Remembers a will; `false` where there is no room.
+    pub(super) fn add(&mut self, key: WillKey, will: Will, most: usize) -> bool {
+        let equal = self.by_key.entry(key).or_default();
+        if self.count >= most || equal.len() >= MOST_EQUAL {
+            if equal.is_empty() {
+                self.by_key.remove(&key);
+            }
+            return false;
+        }
+        equal.push(will);
+        self.count += 1;
+        true
+    }
+
+    /// The connection is closed: its will may be published until then, or not at all.
+    pub(super) fn close(
+        &mut self,
+        key: WillKey,
+        connection: u64,
+        session: Option<u32>,
+        until: Option<Timestamp>,
+    ) {
+        let Some(until) = until else {
+            self.remove(key, connection);
+            return;
+        };
+        let Some(equal) = self.by_key.get_mut(&key) else {
+            return;
+        };
+        if let Some(will) = equal.iter_mut().find(|will| will.connection == connection) {
+            will.until = Some(until);
+            will.session = session;
+            self.expiry.insert((until, connection), key);
+        }
+    }
+
+    fn remove(&mut self, key: WillKey, connection: u64) {
+        let Some(equal) = self.by_key.get_mut(&key) else {
+            return;
+        };
+        let before = equal.len();
+        equal.retain(|will| will.connection != connection);
+        self.count -= before - equal.len();
+        if equal.is_empty() {
+            self.by_key.remove(&key);
+        }
+    }
+
+    /// The client whose will a packet is: one whose connection is closed, rather than one whose
+    /// end was not seen yet. Of several, the one that was closed first and not seen.
+    pub(super) fn find(&mut self, key: WillKey, now: Timestamp) -> Option<&mut Will> {
+        self.by_key
+            .get_mut(&key)?
+            .iter_mut()
+            .filter(|will| will.until.is_none_or(|until| now <= until))
+            .min_by_key(|will| (will.until.is_none(), will.seen, will.until))
+    }
+
+    pub(super) fn forget_older(&mut self, now: Timestamp) {
+        while let Some((&(until, connection), &key)) = self.expiry.first_key_value() {
+            if until >= now {
+                return;
+            }
+            self.expiry.pop_first();
+            self.remove(key, connection);
+        }
+    }
+}
