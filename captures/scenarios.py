@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Callable
 
+import fleet
 from clients import V31, V311, V5, Client, RawClient, connect_packet, properties_of
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -292,6 +293,15 @@ SCENARIOS = (
              prepare=connect_before),
     Scenario("many-clients.pcap", "15 publishers of all levels, both address families and every "
              "QoS, one collector", many_clients),
+    Scenario("fleet.pcap", "seven clients of a house at once, 3.1.1 and 5, every QoS: JSON, "
+             "Protobuf (`tutorial.proto`) and text; retained messages, wills, wildcards, empty levels, "
+             "overlapping, shared, No Local and Retain As Published subscriptions, a session "
+             "that catches up on what it missed, the same payload fast, refused logins, a "
+             "client identifier taken over", fleet.fleet, broker=fleet.home_broker),
+    Scenario("loss.pcap", "messages that the broker acknowledged and then lost: its queue full "
+             "for a slow subscriber and for one that is away, larger than a subscriber takes, denied "
+             "by a rule, dropped because a subscriber does not read", fleet.loss,
+             broker=fleet.tight_broker),
     Scenario("large-message.pcap", "one message of 9,000 bytes over several segments, QoS 2",
              one_way(V311, 2, BROKER_IPV4, (9000,))),
     Scenario("snaplen-96.pcap", "every frame cut to 96 bytes (`tcpdump -s 96`)",

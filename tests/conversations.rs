@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use conversation::script::Script;
-use conversation::{compare, observed, wire};
+use conversation::{compare, observed, shorthand, wire};
 
 fn scripts() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conversations");
@@ -32,8 +32,9 @@ fn failure(path: &Path) -> String {
         Ok(script) => script,
         Err(error) => return format!("{name}: {error}\n"),
     };
-    let frames = wire::frames(&script);
-    let seen = observed::analyze(&frames, &wire::connection_names(&script));
+    let steps = shorthand::spelled_out(&script.steps);
+    let frames = wire::frames(&steps);
+    let seen = observed::analyze(&frames, &wire::connection_names(&steps));
     let difference = compare::difference(&script.expect, &seen);
     if difference.is_empty() {
         difference

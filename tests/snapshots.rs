@@ -16,12 +16,14 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tool::{mqttscope, recordings};
 
-/// Properties and aliases; sessions; refusals; what a capture without a beginning leaves open.
-const RECORDINGS: [&str; 4] = [
+/// Properties and aliases; sessions; refusals; what a capture without a beginning leaves open; a
+/// bit of everything.
+const RECORDINGS: [&str; 5] = [
     "v5-properties-ipv6.pcap",
     "resumed-session.pcap",
     "return-codes.pcap",
     "midstream.pcap",
+    "fleet.pcap",
 ];
 
 /// Compares with the snapshot, or writes it. Tells of the first line that differs.

@@ -8,6 +8,7 @@ import json
 import socket
 import struct
 import threading
+import time
 
 import paho.mqtt.client as paho
 import xxhash
@@ -33,6 +34,13 @@ class Log:
         with self.lock:
             return sum(e["event"] == event and e["client"] == client for e in self.events)
 
+    def await_quiet(self, seconds=0.15):
+        """Waits until nobody has written anything for so long: all that was sent has arrived."""
+        seen = -1
+        while seen != len(self.events):
+            seen = len(self.events)
+            time.sleep(seconds)
+
     def text(self):
         return "".join(json.dumps(e, ensure_ascii=False) + "\n" for e in self.events)
 
@@ -51,11 +59,30 @@ def code_of(reason):
     return getattr(reason, "value", reason)
 
 
+def shown_options(options):
+    """The requested QoS and, where there are any, the options of MQTT 5 in words."""
+    if not isinstance(options, SubscribeOptions):
+        return [options]
+    words = ["no_local"] * options.noLocal + ["retain_as_published"] * options.retainAsPublished
+    return [options.QoS, *words]
+
+
+def small_socket(address, receive_buffer):
+    """A connection whose window is small from its first segment on."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    sock.connect((address, testnet.PORT))
+    return sock
+
+
 class Client:
     """One paho client. Each step waits until the broker has answered."""
 
     def __init__(self, log, name, level=V311, address=testnet.BROKER_IPV4, clean=True,
-                 keep_alive=60, manual_ack=False, client_id=None):
+                 keep_alive=60, manual_ack=False, client_id=None, will=None, login=None,
+                 receive_buffer=None):
+        """`will`: topic, payload, QoS, retain. `login`: user name and password.
+        `receive_buffer`: bytes that TCP takes in while nobody reads."""
         self.log, self.name, self.level, self.address = log, name, level, address
         self.clean, self.keep_alive = clean, keep_alive
         session = {} if level == V5 else {"clean_session": clean}
@@ -74,6 +101,17 @@ class Client:
         self.paho.on_publish = lambda client, data, mid, reason, properties: self.log.write(
             "written_or_acknowledged", self.name, packet_id=mid, code=code_of(reason))
         self.paho.on_message = self.on_message
+        self.identity = {"client_id": client_id} if client_id else {}
+        if will is not None:
+            topic, payload, qos, retain = will
+            self.paho.will_set(topic, payload, qos, retain)
+            self.identity["will"] = message_fields(topic, qos, retain, payload, None)
+            self.identity["will"].pop("packet_id", None)
+        if receive_buffer is not None:
+            # paho sets its options after the connection is there; the window is agreed before.
+            self.paho._create_socket_connection = lambda: small_socket(address, receive_buffer)
+        if login is not None:
+            self.paho.username_pw_set(*login)
 
     def on_connect(self, client, data, flags, reason, properties):
         fields = {"session_present": int(flags.session_present)}
@@ -98,7 +136,7 @@ class Client:
 
     def connect(self, properties=None):
         self.log.write("connecting", self.name, level=int(self.level), clean=int(self.clean),
-                       address=self.address)
+                       address=self.address, **self.identity)
 
         def step():
             options = {}
@@ -111,8 +149,7 @@ class Client:
 
     def subscribe(self, *filters, properties=None):
         """`filters`: (filter, QoS or SubscribeOptions)."""
-        shown = [[name, options.QoS if isinstance(options, SubscribeOptions) else options]
-                 for name, options in filters]
+        shown = [[name, *shown_options(options)] for name, options in filters]
         self.log.write("subscribing", self.name, filters=shown)
         if self.level == V5:
             filters = [(name, options if isinstance(options, SubscribeOptions)
@@ -135,6 +172,17 @@ class Client:
             self.log.write("publishing", self.name, **message_fields(
                 topic, qos, retain, payload, message.mid))
         self.awaiting("written_or_acknowledged", step)
+
+    def publish_fast(self, topic, payloads, qos=0):
+        """Publishes all of them without waiting for an answer in between, and then for all."""
+        expected = self.log.count("written_or_acknowledged", self.name) + len(payloads)
+        for payload in payloads:
+            message = self.paho.publish(topic, payload, qos)
+            self.log.write("publishing", self.name, **message_fields(
+                topic, qos, False, payload, message.mid))
+        testnet.wait_for(
+            f"{self.name} to be rid of {len(payloads)} messages",
+            lambda: self.log.count("written_or_acknowledged", self.name) >= expected)
 
     def received(self, number):
         """Waits until this client has received so many messages in all."""

@@ -37,7 +37,7 @@ pub(crate) fn analyze(frames: &[TimedFrame], names: &[String]) -> Expected {
             link_type: LinkType::ETHERNET,
             wire_length: u32::try_from(timed.bytes.len()).unwrap(),
             bytes: &timed.bytes,
-            tap: 0,
+            tap: timed.tap.unwrap_or_default(),
             file: 0,
             number: u64::try_from(index + 1).unwrap(),
         };

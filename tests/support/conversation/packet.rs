@@ -4,7 +4,7 @@ use mqttscope::mqtt::{PacketType, Property, ProtocolLevel, Secret, Subscription,
 use serde::Deserialize;
 
 /// A control packet.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum PacketSpec {
     Connect(Connect),
@@ -25,109 +25,109 @@ pub(crate) enum PacketSpec {
     Raw(String),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Empty {}
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Connect {
     pub(crate) level: u8,
-    id: String,
+    pub(super) id: String,
     #[serde(default = "yes")]
-    clean: bool,
+    pub(super) clean: bool,
     #[serde(default)]
-    keep_alive: u16,
-    session_expiry: Option<u32>,
-    receive_maximum: Option<u16>,
-    maximum_packet_size: Option<u32>,
-    topic_alias_maximum: Option<u16>,
-    password: Option<String>,
-    user: Option<String>,
-    will: Option<Will>,
+    pub(super) keep_alive: u16,
+    pub(super) session_expiry: Option<u32>,
+    pub(super) receive_maximum: Option<u16>,
+    pub(super) maximum_packet_size: Option<u32>,
+    pub(super) topic_alias_maximum: Option<u16>,
+    pub(super) password: Option<String>,
+    pub(super) user: Option<String>,
+    pub(super) will: Option<Will>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Will {
-    topic: String,
+pub(crate) struct Will {
+    pub(super) topic: String,
     #[serde(default)]
-    payload: String,
+    pub(super) payload: String,
     #[serde(default)]
-    qos: u8,
+    pub(super) qos: u8,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Connack {
     #[serde(default)]
-    session_present: bool,
+    pub(super) session_present: bool,
     #[serde(default)]
-    code: u8,
-    assigned: Option<String>,
-    keep_alive: Option<u16>,
-    session_expiry: Option<u32>,
-    receive_maximum: Option<u16>,
-    maximum_packet_size: Option<u32>,
-    topic_alias_maximum: Option<u16>,
-    maximum_qos: Option<u8>,
-    retain_available: Option<u8>,
+    pub(super) code: u8,
+    pub(super) assigned: Option<String>,
+    pub(super) keep_alive: Option<u16>,
+    pub(super) session_expiry: Option<u32>,
+    pub(super) receive_maximum: Option<u16>,
+    pub(super) maximum_packet_size: Option<u32>,
+    pub(super) topic_alias_maximum: Option<u16>,
+    pub(super) maximum_qos: Option<u8>,
+    pub(super) retain_available: Option<u8>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Publish {
     #[serde(default)]
-    qos: u8,
+    pub(super) qos: u8,
     #[serde(default)]
-    id: u16,
-    topic: String,
+    pub(super) id: u16,
+    pub(super) topic: String,
     #[serde(default)]
-    payload: String,
+    pub(super) payload: String,
     #[serde(default)]
-    dup: bool,
+    pub(super) dup: bool,
     #[serde(default)]
-    retain: bool,
-    alias: Option<u16>,
+    pub(super) retain: bool,
+    pub(super) alias: Option<u16>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Acknowledgment {
-    id: u16,
+    pub(super) id: u16,
     #[serde(default)]
-    code: u8,
+    pub(super) code: u8,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Subscribe {
-    id: u16,
+    pub(super) id: u16,
     /// Filters with their options: the requested QoS, and above it MQTT 5's bits.
-    filters: Vec<(String, u8)>,
+    pub(super) filters: Vec<(String, u8)>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Unsubscribe {
-    id: u16,
-    filters: Vec<String>,
+    pub(super) id: u16,
+    pub(super) filters: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Codes {
-    id: u16,
+    pub(super) id: u16,
     #[serde(default)]
-    codes: Vec<u8>,
+    pub(super) codes: Vec<u8>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Disconnect {
     #[serde(default)]
-    code: u8,
-    session_expiry: Option<u32>,
+    pub(super) code: u8,
+    pub(super) session_expiry: Option<u32>,
 }
 
 const fn yes() -> bool {

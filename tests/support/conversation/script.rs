@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::instant::Instant;
 use super::packet::PacketSpec;
+use super::shorthand::Join;
 
 /// One conversation.
 #[derive(Debug, Deserialize)]
@@ -20,7 +21,7 @@ pub(crate) struct Script {
 }
 
 /// One thing that happens. Exactly one of the actions is given.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Step {
     pub(crate) at: Instant,
@@ -41,6 +42,9 @@ pub(crate) struct Step {
     pub(crate) by: Option<Peer>,
     /// Action: the segments of the step with this name are sent again.
     pub(crate) retransmit: Option<String>,
+    /// Action: `open`, CONNECT, CONNACK and, where there are filters, SUBSCRIBE and SUBACK, each
+    /// 100 µs after the one before.
+    pub(crate) join: Option<Join>,
 
     /// What `retransmit` calls this step.
     pub(crate) name: Option<String>,
@@ -52,6 +56,13 @@ pub(crate) struct Step {
     pub(crate) segments: Vec<SegmentSpec>,
     /// The protocol level, where it is not that of the connection's CONNECT.
     pub(crate) level: Option<u8>,
+    /// The PUBLISH is acknowledged, step by step, 100 µs after each other.
+    #[serde(default)]
+    pub(crate) acknowledged: bool,
+    /// The last byte of the broker's address; the first step of a connection says it.
+    pub(crate) broker: Option<u8>,
+    /// The only tap that sees it; all do without it.
+    pub(crate) tap: Option<u16>,
 }
 
 fn first_connection() -> String {

@@ -8,8 +8,9 @@ use mqttscope::mqtt::ProtocolLevel;
 
 use super::instant::Instant;
 use super::packet::PacketSpec;
-use super::script::{Close, Peer, Script, SegmentSpec, Step};
+use super::script::{Close, Peer, SegmentSpec, Step};
 
+/// The last byte is another one where a step says so.
 const BROKER: [u8; 4] = [10, 0, 0, 9];
 const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const BROKER_PORT: u16 = 1883;
@@ -21,6 +22,8 @@ const STEP: i64 = 10_000;
 pub(crate) struct TimedFrame {
     pub(crate) time: Instant,
     pub(crate) bytes: Vec<u8>,
+    /// The only tap that sees it; all do without it.
+    pub(crate) tap: Option<u16>,
 }
 
 /// A segment as its sender made it.
@@ -33,6 +36,7 @@ struct Sent {
     kind: Kind,
     payload: Vec<u8>,
     captured: bool,
+    tap: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +51,7 @@ enum Kind {
 
 /// One TCP connection of the script.
 struct Flow {
+    broker: [u8; 4],
     level: ProtocolLevel,
     /// Sequence number of the next byte: of the client, of the broker.
     next: [u32; 2],
@@ -75,6 +80,7 @@ impl Flow {
         let index = u32::try_from(index).unwrap();
         let next = [1_000 + index * 100_000, 5_000_000 + index * 100_000];
         Self {
+            broker: BROKER,
             level: ProtocolLevel::V3_1_1,
             next,
             arrived: next,
@@ -97,9 +103,9 @@ impl Flow {
 }
 
 /// Names of connections in the order of their first frame, which is how the analysis numbers them.
-pub(crate) fn connection_names(script: &Script) -> Vec<String> {
+pub(crate) fn connection_names(steps: &[Step]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for step in &script.steps {
+    for step in steps {
         if !names.contains(&step.on) {
             names.push(step.on.clone());
         }
@@ -108,13 +114,16 @@ pub(crate) fn connection_names(script: &Script) -> Vec<String> {
 }
 
 /// All frames that the tap saw, in order of time.
-pub(crate) fn frames(script: &Script) -> Vec<TimedFrame> {
-    let names = connection_names(script);
+pub(crate) fn frames(steps: &[Step]) -> Vec<TimedFrame> {
+    let names = connection_names(steps);
     let mut flows: Vec<Flow> = (0..names.len()).map(Flow::new).collect();
     let mut sent: Vec<Sent> = Vec::new();
     let mut named: HashMap<String, Vec<Sent>> = HashMap::new();
-    for step in &script.steps {
+    for step in steps {
         let connection = names.iter().position(|name| *name == step.on).unwrap();
+        if let Some(last) = step.broker {
+            flows[connection].broker[3] = last;
+        }
         if let Some(name) = &step.retransmit {
             let again = named.get(name).expect("retransmit names an earlier step");
             sent.extend(again.iter().map(|segment| Sent {
@@ -148,6 +157,7 @@ fn segments_of(step: &Step, connection: usize, flow: &mut Flow) -> Vec<Sent> {
             kind,
             payload: payload.to_vec(),
             captured: !step.lost,
+            tap: step.tap,
         }
     };
     let at = step.at.0;
@@ -231,7 +241,8 @@ fn captured(sent: Vec<Sent>, flows: &mut [Flow]) -> Vec<TimedFrame> {
             let number = out.len();
             out.push(TimedFrame {
                 time: segment.time,
-                bytes: frame(&segment, acknowledged, number),
+                bytes: frame(&segment, flow.broker, acknowledged, number),
+                tap: segment.tap,
             });
         }
         if segment.kind == Kind::Data {
@@ -247,7 +258,8 @@ fn captured(sent: Vec<Sent>, flows: &mut [Flow]) -> Vec<TimedFrame> {
             let acknowledged = flow.arrived[side(segment.from)];
             out.push(TimedFrame {
                 time: answer.time,
-                bytes: frame(&answer, acknowledged, number),
+                bytes: frame(&answer, flow.broker, acknowledged, number),
+                tap: answer.tap,
             });
         }
     }
@@ -255,11 +267,11 @@ fn captured(sent: Vec<Sent>, flows: &mut [Flow]) -> Vec<TimedFrame> {
     out
 }
 
-fn frame(segment: &Sent, acknowledged: u32, number: usize) -> Vec<u8> {
+fn frame(segment: &Sent, broker: [u8; 4], acknowledged: u32, number: usize) -> Vec<u8> {
     let client_port = FIRST_CLIENT_PORT + u16::try_from(segment.connection).unwrap();
     let (source, destination) = match segment.from {
-        Peer::Client => ((CLIENT, client_port), (BROKER, BROKER_PORT)),
-        Peer::Broker => ((BROKER, BROKER_PORT), (CLIENT, client_port)),
+        Peer::Client => ((CLIENT, client_port), (broker, BROKER_PORT)),
+        Peer::Broker => ((broker, BROKER_PORT), (CLIENT, client_port)),
     };
     let mut ip = Ipv4Header::new(0, 64, IpNumber::TCP, source.0, destination.0).unwrap();
     ip.identification = u16::try_from(number + 1).unwrap();
