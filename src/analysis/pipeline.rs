@@ -548,7 +548,7 @@ impl Core {
         if !within_packet {
             state.lost_packets(towards);
             if let Some(deliveries) = &mut tee.deliveries {
-                deliveries.gap(state, towards, gap.time);
+                deliveries.gap(state, towards, gap.before);
             }
         }
         let after = stream.buffered();

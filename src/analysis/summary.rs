@@ -54,7 +54,7 @@ pub fn summary(pipeline: &Pipeline, tool_version: &str) -> Summary {
         },
         exchanges: exchange_counts(totals),
         deliveries: pipeline.matches().then(|| delivery_counts(totals)),
-        loss: loss(totals),
+        loss: loss(pipeline),
         delays: delays(totals),
         violations: totals
             .violations
@@ -168,14 +168,15 @@ fn delivery_counts(totals: &Totals) -> DeliveryCounts {
     }
 }
 
-fn message_loss(totals: &Totals) -> Option<MessageLoss> {
+fn message_loss(pipeline: &Pipeline) -> Option<MessageLoss> {
+    let totals = pipeline.totals();
     let proportion = |counts: &totals::DeliveryCounts| {
         (counts.decided > 0).then(|| Proportion::new(counts.lost, counts.decided))
     };
     let sum = |value: fn(&totals::DeliveryCounts) -> u64| totals.deliveries.iter().map(value).sum();
     let (lost, decided): (u64, u64) = (sum(|counts| counts.lost), sum(|counts| counts.decided));
     let [qos0, qos1, qos2] = &totals.deliveries;
-    (decided > 0).then(|| MessageLoss {
+    pipeline.matches().then(|| MessageLoss {
         all: Proportion::new(lost, decided),
         qos0: proportion(qos0),
         qos1: proportion(qos1),
@@ -185,7 +186,8 @@ fn message_loss(totals: &Totals) -> Option<MessageLoss> {
 
 /// Four different things, never added up. Messages need both legs, which only the matching of
 /// deliveries sees.
-fn loss(totals: &Totals) -> Loss {
+fn loss(pipeline: &Pipeline) -> Loss {
+    let totals = pipeline.totals();
     let proportion = |count, of| (of > 0).then(|| Proportion::new(count, of));
     let ended = totals.exchanges.iter().flatten().filter(|&(&outcome, _)| {
         // A resumed exchange has a row of its own where it goes on, and of an unknown one
@@ -203,7 +205,7 @@ fn loss(totals: &Totals) -> Loss {
         }
     }
     Loss {
-        message: message_loss(totals),
+        message: message_loss(pipeline),
         segment: proportion(
             totals.retransmitted_segments.min(totals.data_segments),
             totals.data_segments,

@@ -40,7 +40,7 @@ pub(super) struct Party {
     pub(super) waiting: Vec<(u32, u64)>,
     /// Topics of which it has a stream.
     pub(super) topics: Vec<u32>,
-    /// When bytes to it were last missing.
+    /// Before when bytes to it are missing.
     pub(super) gap: Option<Timestamp>,
     /// How long a message to it usually takes at most, as far as that is known.
     pub(super) usual: Option<TimeDelta>,

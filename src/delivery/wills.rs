@@ -87,14 +87,14 @@ impl Wills {
         }
     }
 
-    /// The client whose will a packet is: one whose connection is closed, rather than one whose
-    /// end was not seen yet. Of several, the one that was closed first and not seen.
+    /// The client whose will a packet is: its connection is closed. Of several equal ones, the
+    /// first that was not seen yet.
     pub(super) fn find(&mut self, key: WillKey, now: Timestamp) -> Option<&mut Will> {
         self.by_key
             .get_mut(&key)?
             .iter_mut()
-            .filter(|will| will.until.is_none_or(|until| now <= until))
-            .min_by_key(|will| (will.until.is_none(), will.seen, will.until))
+            .filter(|will| will.until.is_some_and(|until| now <= until))
+            .min_by_key(|will| (will.seen, will.until))
     }
 
     pub(super) fn forget_older(&mut self, now: Timestamp) {

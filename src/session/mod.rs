@@ -127,8 +127,8 @@ pub struct Received<'a> {
 pub struct Tag {
     /// Number of a message.
     pub message: u64,
-    /// A point in time.
-    pub time: Timestamp,
+    /// When a packet was seen.
+    pub times: PacketTimes,
     /// A place in some table.
     pub place: u32,
     /// Tells whether the place still holds what it held.

@@ -333,6 +333,7 @@ impl Delivery<'_, '_> {
             offset,
             reason: GapReason::SnapLength,
             time: at.time,
+            before: at.time,
             file: at.file,
             frame: at.frame,
         };
@@ -439,9 +440,10 @@ impl Delivery<'_, '_> {
         reason: GapReason,
         at: Mark,
     ) -> Step {
-        let mut offset = 0;
+        let (mut offset, mut before) = (0, at.time);
         if let Some(half) = self.table.half_mut(slot, direction) {
             offset = half.offset;
+            before = half.first_waiting().unwrap_or(at.time);
             half.consume(u32::try_from(bytes).unwrap_or(u32::MAX));
             add(&mut half.rare().gaps);
             let rare = half.rare();
@@ -461,6 +463,7 @@ impl Delivery<'_, '_> {
             offset,
             reason,
             time: at.time,
+            before,
             file: at.file,
             frame: at.frame,
         };

@@ -128,6 +128,9 @@ pub struct Gap {
     pub reason: GapReason,
     /// Time of the frame at which the gap was given up.
     pub time: Timestamp,
+    /// When bytes behind it were first seen, so the missing ones were on the way before; the
+    /// time at which it was given up where none were.
+    pub before: Timestamp,
     /// File of that frame.
     pub file: u32,
     /// Number of that frame within its file.

@@ -261,6 +261,12 @@ impl HalfStream {
         self.next = self.next.map(|next| next.advance(length));
     }
 
+    /// When the first segment that waits was seen.
+    pub(super) fn first_waiting(&self) -> Option<Timestamp> {
+        let backlog = self.backlog.as_ref()?;
+        Some(backlog.segments.first_key_value()?.1.time)
+    }
+
     /// Bytes between the stream's end and the first that waits; `None` if nothing waits.
     pub(super) fn hole(&self) -> Option<u64> {
         let backlog = self.backlog.as_ref()?;

@@ -38,7 +38,7 @@ fn choose_from(
         }
         None
     };
-    let (mut chosen, mut unexpected) = (None, None);
+    let (mut chosen, mut unexpected, mut other) = (None, None, None);
     let mut position = cursor.next;
     for _ in 0..LOOK_AHEAD {
         let Some((here, place)) = queue.at_or_after(position) else {
@@ -53,8 +53,12 @@ fn choose_from(
             Fit::Unexpected => {
                 unexpected.get_or_insert((here, place));
             }
-            Fit::No if unexpected.is_none() => cursor.next = position,
+            Fit::No if unexpected.is_none() && other.is_none() => cursor.next = position,
             Fit::No => {}
+            // Payloads that were cut may be equal in all but what is seen of them.
+            Fit::Other => {
+                other.get_or_insert(here);
+            }
         }
     }
     if let Some((mut here, mut place, mut party)) = chosen {
@@ -72,7 +76,7 @@ fn choose_from(
             candidates = candidates.saturating_add(1);
             last = after;
         }
-        cursor.next = here;
+        cursor.next = other.map_or(here, |other| here.min(other));
         return Some(Found {
             place,
             party,

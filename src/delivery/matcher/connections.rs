@@ -426,9 +426,9 @@ impl Deliveries {
         }
     }
 
-    /// Bytes are missing from a stream, and with them perhaps packets.
-    pub fn gap(&mut self, state: &ConnectionState, towards: Towards, now: Timestamp) {
-        self.advance(now);
+    /// Bytes are missing from a stream, and with them perhaps packets, from before that time.
+    pub fn gap(&mut self, state: &ConnectionState, towards: Towards, before: Timestamp) {
+        self.advance(before);
         let index = self.enter(state);
         match towards {
             Towards::Broker => {
@@ -438,9 +438,9 @@ impl Deliveries {
                 self.weigh(index, state);
             }
             Towards::Client => {
-                let (place, now) = (self.slot(index).party, self.now);
+                let place = self.slot(index).party;
                 if let Some(party) = self.parties.get_mut(place) {
-                    party.gap = Some(now);
+                    party.gap = party.gap.max(Some(before));
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use crate::session::{Tag, Towards};
+use crate::session::{PacketTimes, Tag, Towards};
 use crate::time::Timestamp;
 
 use super::super::message::{Expectation, Message, Stage};
@@ -165,7 +165,11 @@ impl Deliveries {
         }
         self.parties.hold(message.publisher);
         self.brokers.hold(message.broker);
-        let (id, key, topic, publish) = (message.id, message.key, message.topic, message.publish);
+        let (id, key, topic) = (message.id, message.key, message.topic);
+        let times = PacketTimes {
+            first: message.publish,
+            last: message.whole,
+        };
         let place = self.messages.insert(message);
         if let Some(topic) = self.topics.slab.get_mut(topic) {
             topic.refs = topic.refs.saturating_add(1);
@@ -181,11 +185,11 @@ impl Deliveries {
             self.topicless.push_back((place, id));
         }
         // Frames may be stamped out of order; who comes later must not wait longer for that.
-        let due = publish.max(self.now) + self.twice;
+        let due = times.first.max(self.now) + self.twice;
         self.young.push_back((due, place, id));
         Some(Tag {
             message: id,
-            time: publish,
+            times,
             place,
             serial: 0,
             qos: 0,
@@ -238,13 +242,15 @@ impl Deliveries {
     fn remember(&mut self, index: usize, seen: &Seen<'_>, key: u64) {
         let publisher = self.party(index, seen.state);
         let serial = self.parties.get(publisher).map_or(0, |party| party.serial);
+        self.ids += 1;
         let recent = Recent {
             key,
+            id: self.ids,
             number: seen.number,
             publisher,
             publisher_serial: serial,
             // Of a message that was sent again, the first time counts.
-            publish: seen.tag.map_or(seen.times.first, |tag| tag.time),
+            publish: seen.tag.map_or(seen.times.first, |tag| tag.times.first),
             whole: seen.times.last,
             qos: seen.publish.qos,
             at_broker: seen.at_broker,

@@ -61,6 +61,8 @@ impl Slot {
 #[derive(Clone, Copy, Debug)]
 struct Recent {
     key: u64,
+    /// Serial number, in the order of the capture.
+    id: u64,
     number: Option<u64>,
     publisher: u32,
     publisher_serial: u32,
@@ -84,7 +86,10 @@ struct Found {
 /// Whether a packet can be a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fit {
+    /// No more: it was delivered, or nobody waits any more.
     No,
+    /// Its payload is another one, as far as it was captured.
+    Other,
     /// Nobody expected it, but nothing speaks against it.
     Unexpected,
     /// It meets the expectation of this party.

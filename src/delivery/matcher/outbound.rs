@@ -1,6 +1,6 @@
 //! Messages to receivers: which message they are.
 
-use crate::session::{ConnectionState, Tag};
+use crate::session::{ConnectionState, PacketTimes, Tag};
 use crate::time::{TimeDelta, Timestamp};
 
 use super::super::message::{Expectation, Message, Stage};
@@ -53,14 +53,14 @@ impl Deliveries {
         if let Some(found) = self.find(to, key) {
             return Some(self.pair(to, found, observer));
         }
-        if let Some(tag) = self.pair_recent(to, key, observer) {
+        if seen.publish.retain {
+            return None;
+        }
+        if let Some(tag) = self.pair_recent(to, key, (hash, name), observer) {
             return Some(tag);
         }
         if let Some(found) = self.find_topicless(to, length) {
             return Some(self.pair(to, found, observer));
-        }
-        if seen.publish.retain {
-            return None;
         }
         let will = seen.payload_hash.map(|payload_hash| WillKey {
             topic_hash: hash,
@@ -130,7 +130,7 @@ impl Deliveries {
         };
         let at = to.seen.times.last;
         if !message.has_payload(to.seen.payload_hash, to.visible) {
-            return Fit::No;
+            return Fit::Other;
         }
         let in_time = |expectation: &Expectation| {
             parties
@@ -155,7 +155,8 @@ impl Deliveries {
                 return Fit::Expected(group);
             }
         }
-        if own.is_none() && at - message.publish <= twice {
+        let live = !to.seen.publish.retain && at - message.publish <= twice;
+        if own.is_none() && live {
             Fit::Unexpected
         } else {
             Fit::No
@@ -176,7 +177,7 @@ impl Deliveries {
             Equal::One(_, place) => {
                 let place = *place;
                 let party = match fit(place) {
-                    Fit::No => return None,
+                    Fit::No | Fit::Other => return None,
                     Fit::Unexpected => NONE,
                     Fit::Expected(party) => party,
                 };
@@ -210,7 +211,7 @@ impl Deliveries {
                 && message.payload_hash == to.seen.payload_hash;
             match Self::fit(&self.messages, &self.parties, self.twice, to, place) {
                 _ if !same => None,
-                Fit::No => None,
+                Fit::No | Fit::Other => None,
                 Fit::Unexpected => Some((place, NONE)),
                 Fit::Expected(party) => Some((place, party)),
             }
@@ -236,7 +237,7 @@ impl Deliveries {
                 && message.payload_hash.is_some()
                 && message.payload_hash == to.seen.payload_hash;
             let fit = Self::fit(&self.messages, &self.parties, self.twice, to, place);
-            (same && fit != Fit::No).then_some(place)
+            (same && !matches!(fit, Fit::No | Fit::Other)).then_some(place)
         });
         let place = fitting.next()?;
         fitting.next().is_none().then_some(Found {
@@ -272,13 +273,7 @@ impl Deliveries {
             will_of,
             ..came(to, self.parties.name(to.party))
         });
-        Some(Tag {
-            message: 0,
-            time: Timestamp::default(),
-            place: NONE,
-            serial: 0,
-            qos: u8::MAX,
-        })
+        Some(UNMATCHED)
     }
 
     /// A copy of what the receiver was sent before.
@@ -289,13 +284,14 @@ impl Deliveries {
             .get(tag.place)
             .filter(|party| matched && party.serial == tag.serial)
             .map(|party| &*party.name);
-        let publish = matched.then_some(tag.time);
+        let published = matched.then_some(tag.times);
         observer.delivery(&DeliveryRecord {
             message: Some(tag.message).filter(|&number| number > 0),
             publisher,
             qos_published: matched.then_some(tag.qos),
-            publish,
-            delay: publish.map(|publish| to.seen.times.last - publish),
+            publish: published.map(|times| times.first),
+            delay: published.map(|times| to.seen.times.last - times.first),
+            turnaround: published.map(|times| to.seen.times.first - times.last),
             outcome: DeliveryOutcome::Duplicate,
             basis: if matched {
                 Basis::Subscribed
@@ -307,7 +303,13 @@ impl Deliveries {
     }
 
     /// A message that nobody was expected to get: its packet and somebody's SUBSCRIBE crossed.
-    fn pair_recent<O: Observer>(&mut self, to: To<'_>, key: u64, observer: &mut O) -> Option<Tag> {
+    fn pair_recent<O: Observer>(
+        &mut self,
+        to: To<'_>,
+        key: u64,
+        (topic_hash, name): (u64, &[u8]),
+        observer: &mut O,
+    ) -> Option<Tag> {
         let recent = self.recent.get_mut(recent_place(key))?.as_mut()?;
         let delay = to.seen.times.last - recent.publish;
         if recent.key != key || recent.taken_by == to.party || delay > self.twice {
@@ -341,9 +343,20 @@ impl Deliveries {
             candidates: Some(1),
             ..came(to, self.parties.name(to.party))
         });
+        if to.unknown {
+            let serial = self
+                .brokers
+                .serial(self.slot(to.seen.state.facts.slot).broker);
+            if let Some(topic) = self.topics.find(serial, topic_hash, name) {
+                self.follow(to, topic, NONE, recent.id, observer);
+            }
+        }
         Some(Tag {
             message: recent.number.unwrap_or(0),
-            time: recent.publish,
+            times: PacketTimes {
+                first: recent.publish,
+                last: recent.whole,
+            },
             place: recent.publisher,
             serial: recent.publisher_serial,
             qos: recent.qos,
@@ -360,13 +373,7 @@ impl Deliveries {
 
     fn pair<O: Observer>(&mut self, to: To<'_>, found: Found, observer: &mut O) -> Tag {
         let at = to.seen.times.last;
-        let mut tag = Tag {
-            message: 0,
-            time: Timestamp::default(),
-            place: NONE,
-            serial: 0,
-            qos: u8::MAX,
-        };
+        let mut tag = UNMATCHED;
         let Some(message) = self.messages.get_mut(found.place) else {
             return tag;
         };
@@ -426,7 +433,10 @@ impl Deliveries {
         let publisher = self.parties.get(message.publisher);
         tag = Tag {
             message: message.number.unwrap_or(0),
-            time: message.publish,
+            times: PacketTimes {
+                first: message.publish,
+                last: message.whole,
+            },
             place: message.publisher,
             serial: publisher.map_or(0, |party| party.serial),
             qos: message.qos,
@@ -549,6 +559,18 @@ impl Deliveries {
         }
     }
 }
+
+/// The tag of what nobody was seen to publish.
+const UNMATCHED: Tag = Tag {
+    message: 0,
+    times: PacketTimes {
+        first: Timestamp::from_nanos(0),
+        last: Timestamp::from_nanos(0),
+    },
+    place: NONE,
+    serial: 0,
+    qos: u8::MAX,
+};
 
 /// A record of what came, to be completed.
 fn came<'a>(to: To<'a>, name: &'a [u8]) -> DeliveryRecord<'a> {

@@ -102,12 +102,7 @@ impl Deliveries {
         let Some(party) = self.parties.get(expectation.party) else {
             return;
         };
-        let basis = if expectation.away
-            || expectation.epoch != party.epoch
-            || !party.is_connected() && party.persistent
-        {
-            Basis::Queued
-        } else if expectation.inferred {
+        let basis = if expectation.inferred {
             Basis::Inferred
         } else {
             Basis::Subscribed
