@@ -281,18 +281,14 @@ impl ConnectionState {
 
     /// Reads words all over what a packet needs, so that far memory is on its way.
     pub fn touch(&self) {
-        std::hint::black_box((
-            self.packets.to_broker,
-            self.publishes.to_client,
-            self.exchanges.to_broker.len(),
-            self.exchanges.to_client.len(),
-            self.last_packet,
-            self.last_from_client,
-            self.facts.number,
-            self.terms.keep_alive,
-            self.gaps,
-            self.aliases.to_broker.is_some(),
-        ));
+        // One value made of all, since each would be stored by itself.
+        std::hint::black_box(
+            self.publishes.to_broker
+                ^ self.last_from_client.unwrap_or_default().as_nanos() as u64
+                ^ self.exchanges.to_broker.touch()
+                ^ self.exchanges.to_client.touch()
+                ^ u64::from(self.gaps),
+        );
     }
 
     /// Exchanges in flight, both ways.
@@ -302,14 +298,6 @@ impl ConnectionState {
             .to_broker
             .len()
             .saturating_add(self.exchanges.to_client.len())
-    }
-
-    /// Attaches something to an exchange in flight; its later packets bring it back
-    /// ([`super::Taken::tag`]).
-    pub fn tag(&mut self, towards: Towards, packet_id: u16, tag: Tag) {
-        if let Some(exchange) = self.exchanges.get_mut(towards).get_mut(&packet_id) {
-            exchange.tag = Some(tag);
-        }
     }
 
     /// SUBSCRIBE and UNSUBSCRIBE packets that await their answer.

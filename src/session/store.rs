@@ -1,7 +1,7 @@
 //! Client identifiers across connections, and the exchanges of persistent sessions that wait for
 //! the next one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
@@ -10,7 +10,7 @@ use crate::tcp::Endpoint;
 use crate::time::Timestamp;
 
 use super::connection::ConnectionState;
-use super::exchange::{Exchange, ExchangeOutcome, Place, TopicPool};
+use super::exchange::{Exchange, ExchangeOutcome, Exchanges, InFlight, Place, TopicPool};
 use super::record::{Observer, SessionRecord};
 use super::{PerWay, Towards};
 
@@ -85,7 +85,6 @@ pub(super) struct Session {
     open: u32,
     /// Slot and number of the latest of them.
     holder: Option<(usize, u64)>,
-    parked: Option<Box<Parked>>,
     /// Since when it is in the order of disconnected sessions.
     away: Option<u64>,
 }
@@ -125,6 +124,33 @@ impl Key {
     }
 }
 
+/// Disconnected sessions in the order in which they went.
+#[derive(Debug, Default)]
+struct Away {
+    /// Departures and slots; those that came back are still in it, until it is twice as long as
+    /// it has to be.
+    order: VecDeque<(u64, u32)>,
+    /// How many of them are still away.
+    count: usize,
+}
+
+impl Away {
+    fn went(&mut self, departure: u64, slot: u32, sessions: &[Option<Session>]) {
+        self.count = self.count.saturating_add(1);
+        self.order.push_back((departure, slot));
+        if self.order.len() > self.count.saturating_mul(2).saturating_add(64) {
+            self.order.retain(|&(departure, slot)| {
+                let session = sessions.get(slot as usize).and_then(Option::as_ref);
+                session.is_some_and(|session| session.away == Some(departure))
+            });
+        }
+    }
+
+    const fn came_back(&mut self) {
+        self.count = self.count.saturating_sub(1);
+    }
+}
+
 /// All sessions, and what the connections share.
 #[derive(Debug)]
 pub struct Sessions {
@@ -136,12 +162,15 @@ pub struct Sessions {
     id_bytes: usize,
     slots: Vec<Option<Session>>,
     free: Vec<u32>,
-    /// Disconnected sessions by the order in which they went.
-    away: BTreeMap<u64, u32>,
+    away: Away,
     departures: u64,
     numbers: u64,
     pub(super) pool: TopicPool,
+    pub(super) exchanges: InFlight,
     pub(super) in_flight: usize,
+    /// Exchanges that wait, by the slots of their sessions. Nearly every message asks whether any
+    /// wait for it, so this is asked before the session is fetched.
+    waiting: HashMap<u32, Parked, foldhash::fast::RandomState>,
     pub(super) parked: usize,
     pub(super) dropped: DroppedState,
     /// Connections whose session goes on in another one although they are still open.
@@ -159,11 +188,13 @@ impl Sessions {
             id_bytes: 0,
             slots: Vec::new(),
             free: Vec::new(),
-            away: BTreeMap::new(),
+            away: Away::default(),
             departures: 0,
             numbers: 0,
             pool: TopicPool::default(),
+            exchanges: InFlight::default(),
             in_flight: 0,
+            waiting: HashMap::default(),
             parked: 0,
             dropped: DroppedState::default(),
             displaced: Vec::new(),
@@ -243,16 +274,20 @@ impl Sessions {
             .as_ref()
             .is_some_and(|facts| facts.session_present);
         session.resumed = session.resumed.saturating_add(u32::from(present));
-        let discarded = if present { None } else { session.parked.take() };
-        if let Some(away) = session.away.take() {
-            self.away.remove(&away);
+        if session.away.take().is_some() {
+            self.away.came_back();
         }
+        let discarded = if present {
+            None
+        } else {
+            self.waiting.remove(&slot)
+        };
         state.session = Some(slot);
         if let (true, Some(displaced)) = (present, displaced) {
             self.displaced.push(displaced);
         }
         if let Some(parked) = discarded {
-            self.report_parked(state.facts.tap, *parked, observer);
+            self.report_parked(state.facts.tap, parked, observer);
         }
     }
 
@@ -268,8 +303,8 @@ impl Sessions {
         if !anonymous && let Some(slot) = self.find(key) {
             return slot;
         }
-        while self.away.len() >= self.limits.sessions
-            || (self.id_bytes > self.limits.id_bytes && !self.away.is_empty())
+        while self.away.count >= self.limits.sessions
+            || (self.id_bytes > self.limits.id_bytes && self.away.count > 0)
         {
             self.evict(observer);
         }
@@ -292,7 +327,6 @@ impl Sessions {
             will_published: 0,
             open: 0,
             holder: None,
-            parked: None,
             away: None,
         };
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -320,9 +354,15 @@ impl Sessions {
 
     /// Reports and forgets the session that is disconnected longest.
     fn evict<O: Observer>(&mut self, observer: &mut O) {
-        if let Some((_, slot)) = self.away.pop_first() {
-            self.dropped.sessions = self.dropped.sessions.saturating_add(1);
-            self.end(slot, observer);
+        while let Some((departure, slot)) = self.away.order.pop_front() {
+            if self
+                .session(Some(slot))
+                .is_some_and(|session| session.away == Some(departure))
+            {
+                self.away.count = self.away.count.saturating_sub(1);
+                self.dropped.sessions = self.dropped.sessions.saturating_add(1);
+                return self.end(slot, observer);
+            }
         }
     }
 
@@ -336,8 +376,8 @@ impl Sessions {
         }
         self.id_bytes = self.id_bytes.saturating_sub(session.key.client_id.len());
         self.free.push(slot);
-        if let Some(parked) = session.parked {
-            self.report_parked(session.key.tap, *parked, observer);
+        if let Some(parked) = self.waiting.remove(&slot) {
+            self.report_parked(session.key.tap, parked, observer);
         }
         observer.session(&SessionRecord {
             session: session.number,
@@ -377,13 +417,8 @@ impl Sessions {
         packet_id: u16,
         observer: &mut O,
     ) -> Option<Exchange> {
-        // Nearly always nothing waits anywhere, and then the session need not be fetched.
-        if self.parked == 0 {
-            return None;
-        }
         let tap = state.facts.tap;
-        let session = self.session(state.session)?;
-        let parked = session.parked.as_mut()?;
+        let parked = self.waiting.get_mut(&state.session?)?;
         let mut exchange = parked.exchanges.get_mut(towards).remove(&packet_id)?;
         let place = Place {
             connection: parked.connection,
@@ -393,7 +428,7 @@ impl Sessions {
         };
         let gaps = parked.gaps;
         if parked.exchanges.to_broker.is_empty() && parked.exchanges.to_client.is_empty() {
-            session.parked = None;
+            self.waiting.remove(&state.session?);
         }
         self.parked = self.parked.saturating_sub(1);
         let outcome = match exchange.outcome(gaps, true) {
@@ -440,9 +475,13 @@ impl Sessions {
         if persistent && !room {
             self.dropped.parked = self.dropped.parked.saturating_add(count as u64);
         }
-        let take = |exchanges: &mut super::exchange::Exchanges| {
-            std::mem::take(exchanges)
-                .into_iter()
+        if count == 0 {
+            return;
+        }
+        let in_flight = &mut self.exchanges;
+        let mut take = |exchanges: &mut Exchanges| {
+            let all = exchanges.drain();
+            all.filter_map(|(packet_id, index)| Some((packet_id, in_flight.take(index)?)))
                 .collect::<BTreeMap<_, _>>()
         };
         let parked = Parked {
@@ -453,14 +492,11 @@ impl Sessions {
                 to_client: take(&mut state.exchanges.to_client),
             },
         };
-        if persistent && room && count > 0 {
+        if let (Some(slot), true) = (session_slot, persistent && room) {
             self.parked = self.parked.saturating_add(count);
-            let old = self
-                .session(session_slot)
-                .and_then(|session| session.parked.replace(Box::new(parked)));
-            if let Some(old) = old {
+            if let Some(old) = self.waiting.insert(slot, parked) {
                 // What the connection did not go on with stays as it was left.
-                self.report_parked(state.facts.tap, *old, observer);
+                self.report_parked(state.facts.tap, old, observer);
             }
         } else {
             self.report_open(state.facts.tap, parked, ended, observer);
@@ -523,7 +559,7 @@ impl Sessions {
         if session.open == 0 {
             session.away = Some(departure);
             if let Some(slot) = state.session {
-                self.away.insert(departure, slot);
+                self.away.went(departure, slot, &self.slots);
             }
         }
     }
@@ -540,6 +576,6 @@ impl Sessions {
         for (_, slot) in slots {
             self.end(slot, observer);
         }
-        self.away.clear();
+        self.away = Away::default();
     }
 }

@@ -7,7 +7,7 @@ use super::connection::{Connection, EndReason};
 use super::sequence::SequenceNumber;
 use super::stream::{Arrival, add};
 use super::table::{FlowTable, Mark, Retirement};
-use super::{Chunk, Direction, Event, Gap, GapReason, Limits};
+use super::{Chunk, Direction, Event, Gap, GapReason};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
@@ -255,7 +255,7 @@ impl Delivery<'_, '_> {
             half.begin_sample(end, segment.time);
         }
         if segment.flags.ack() {
-            acknowledge(connection, segment, direction, &limits);
+            acknowledge(connection, segment, direction, limits.window_bytes);
         }
         let opposite_waits = connection.half(direction.opposite()).backlog.is_some();
         // Nothing waits and nobody closes: the usual segment needs no second look.
@@ -571,14 +571,14 @@ pub(super) fn acknowledge(
     connection: &mut Connection,
     segment: &Segment<'_>,
     direction: Direction,
-    limits: &Limits,
+    window: u64,
 ) {
     let number = SequenceNumber(segment.acknowledgment);
     let opposite = direction.opposite();
     let half = connection.half_mut(opposite);
     if let Some(next) = half.next {
         let ahead = i64::from(number.distance_from(next));
-        if ahead > 0 && ahead.unsigned_abs() > limits.window_bytes {
+        if ahead > 0 && ahead.unsigned_abs() > window {
             return;
         }
     }
