@@ -34,6 +34,9 @@ const TICK_FRAMES: u64 = 256;
 /// How many segments are worked on together.
 const BATCH: usize = 32;
 
+/// How many connections' memory is kept for the next ones.
+const SPARE: usize = 256;
+
 /// The whole passive analysis of one or more taps.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -48,6 +51,8 @@ pub struct Pipeline {
 struct Core {
     options: Options,
     slots: Vec<Slot>,
+    /// Memory of connections that are gone, for those that come.
+    spare: Vec<Box<MqttFlow>>,
     sessions: Sessions,
     deliveries: Option<Deliveries>,
     /// PUBLISH packets told of.
@@ -165,6 +170,7 @@ impl Pipeline {
             frames: 0,
             core: Core {
                 slots: Vec::new(),
+                spare: Vec::new(),
                 sessions: Sessions::new(options.session),
                 deliveries: options
                     .matching
@@ -191,27 +197,34 @@ impl Pipeline {
         frames: impl IntoIterator<Item = Frame<'f>>,
         observer: &mut O,
     ) {
-        let mut segments = Vec::with_capacity(BATCH);
+        let mut batch = [(Segment::EMPTY, FlowHash::default()); BATCH];
+        let mut count = 0;
         frames.into_iter().for_each(|frame| {
             self.frames = self.frames.saturating_add(1);
             if self.frames.is_multiple_of(TICK_FRAMES) {
                 self.core.tick(frame.time, observer);
             }
-            match self.dissector.dissect_usual(&frame) {
-                Some(Dissection::Tcp(segment)) => {
-                    segments.push((segment, self.table.hash(&segment)));
-                    if segments.len() >= BATCH {
-                        self.take_all(&mut segments, observer);
+            let Some((segment, flow)) = batch.get_mut(count) else {
+                return;
+            };
+            match self.dissector.dissect_usual(&frame, segment) {
+                Some(Ok(())) => {
+                    *flow = self.table.hash(segment);
+                    count = count.saturating_add(1);
+                    if count >= BATCH {
+                        self.take_all(&mut batch, observer);
+                        count = 0;
                     }
                 }
-                Some(Dissection::Skipped(_)) => {}
+                Some(Err(_)) => {}
                 None => {
-                    self.take_all(&mut segments, observer);
+                    self.take_all(batch.get_mut(..count).unwrap_or_default(), observer);
+                    count = 0;
                     self.push_unusual(&frame, observer);
                 }
             }
         });
-        self.take_all(&mut segments, observer);
+        self.take_all(batch.get_mut(..count).unwrap_or_default(), observer);
     }
 
     fn push_unusual<O: Observer>(&mut self, frame: &Frame<'_>, observer: &mut O) {
@@ -235,17 +248,21 @@ impl Pipeline {
 
     fn take_all<O: Observer>(
         &mut self,
-        segments: &mut Vec<(Segment<'_>, FlowHash)>,
+        segments: &mut [(Segment<'_>, FlowHash)],
         observer: &mut O,
     ) {
         for (_, flow) in segments.iter_mut() {
             self.table.guess(flow);
         }
+        let mut opening = 0;
         for (segment, flow) in segments.iter() {
-            if let Some(slot) = self.table.touch(flow)
-                && segment.payload_length > 0
-            {
-                self.core.touch(slot);
+            match self.table.touch(flow) {
+                Some(slot) if segment.payload_length > 0 => self.core.touch(slot),
+                None if segment.flags.syn() => {
+                    self.table.touch_opening(opening);
+                    opening = opening.saturating_add(1);
+                }
+                _ => {}
             }
         }
         for (segment, flow) in segments.iter() {
@@ -260,7 +277,6 @@ impl Pipeline {
                 }
             }
         }
-        segments.clear();
     }
 
     /// The capture is over: everything that is open is reported.
@@ -399,21 +415,28 @@ impl Core {
         };
         let (forward, reverse) = (rule(0), rule(1));
         let slot = match (forward, reverse) {
-            (_, Some(transport)) => Slot::Mqtt(Box::new(MqttFlow::new(tcp, true, transport, true))),
+            (_, Some(transport)) => self.named(tcp, true, transport),
             // The sender of the first frame stands on a named port: the broker, unless it is
             // the one who opened the connection.
-            (Some(transport), None) => Slot::Mqtt(Box::new(MqttFlow::new(
-                tcp,
-                tcp.initiator_known,
-                transport,
-                true,
-            ))),
+            (Some(transport), None) => self.named(tcp, tcp.initiator_known, transport),
             (None, None) if self.options.detect => Slot::Unknown,
             (None, None) => Slot::Ignored,
         };
         if let Some(place) = self.slots.get_mut(index) {
             *place = slot;
         }
+    }
+
+    /// A connection that stands on a named port.
+    fn named(&mut self, tcp: &Connection, client_is_forward: bool, transport: Transport) -> Slot {
+        let flow = MqttFlow::new(tcp, client_is_forward, transport, true);
+        Slot::Mqtt(match self.spare.pop() {
+            Some(mut spare) => {
+                *spare = flow;
+                spare
+            }
+            None => Box::new(flow),
+        })
     }
 
     fn data<O: Observer>(&mut self, tcp: &Connection, chunk: &Chunk<'_>, observer: &mut O) {
@@ -614,9 +637,9 @@ impl Core {
         }
         self.count(tcp, &flow);
         let (client, broker) = if flow.roles.client_is_forward {
-            (tcp.round_trip_before, tcp.round_trip_beyond)
+            (tcp.round_trip_before(), tcp.round_trip_beyond())
         } else {
-            (tcp.round_trip_beyond, tcp.round_trip_before)
+            (tcp.round_trip_beyond(), tcp.round_trip_before())
         };
         observer.connection(&ConnectionEvent {
             tcp,
@@ -630,6 +653,9 @@ impl Core {
             round_trip_client: client,
             round_trip_broker: broker,
         });
+        if self.spare.len() < SPARE {
+            self.spare.push(flow);
+        }
     }
 
     /// Traffic that is not MQTT counts for the port that looks like the server's.
@@ -1042,9 +1068,9 @@ fn acknowledged(
 /// Whether the tap stands beside the broker.
 fn stands_at_broker(tcp: &Connection, client_is_forward: bool) -> bool {
     let (client, broker) = if client_is_forward {
-        (tcp.round_trip_before, tcp.round_trip_beyond)
+        (tcp.round_trip_before(), tcp.round_trip_beyond())
     } else {
-        (tcp.round_trip_beyond, tcp.round_trip_before)
+        (tcp.round_trip_beyond(), tcp.round_trip_before())
     };
     Vantage::from_round_trips(client, broker) == Vantage::Broker
 }

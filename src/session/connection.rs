@@ -7,7 +7,7 @@ use crate::time::Timestamp;
 use super::alias::Aliases;
 use super::exchange::Exchanges;
 use super::subscription::{Subscriber, Subscriptions};
-use super::{PacketTimes, PerWay, Tag, Towards};
+use super::{PacketTimes, PerWay, Towards};
 
 /// How the protocol level of a connection is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -164,9 +164,10 @@ pub struct ConnectionState {
     /// Its CONNECT came while another connection of the client was open.
     pub(super) takes_over: bool,
     pub(super) gaps: u32,
+    pub(super) session: Option<u32>,
     pub(super) terms: Terms,
     /// SUBSCRIBE and UNSUBSCRIBE packets that await their answer.
-    pub(super) requests: usize,
+    pub(super) requests: u32,
     /// Control packets.
     pub packets: PerWay<u64>,
     /// PUBLISH packets.
@@ -178,7 +179,6 @@ pub struct ConnectionState {
     /// Who talks to whom.
     pub facts: ConnectionFacts,
     pub(super) ping: Option<Timestamp>,
-    pub(super) session: Option<u32>,
     /// The CONNECT, once seen.
     pub connect: Option<Box<ConnectFacts>>,
     /// The CONNACK, once seen.
@@ -303,7 +303,7 @@ impl ConnectionState {
     /// SUBSCRIBE and UNSUBSCRIBE packets that await their answer.
     #[must_use]
     pub const fn open_requests(&self) -> usize {
-        self.requests
+        self.requests as usize
     }
 
     /// The client said goodbye: nothing will be published as its will.

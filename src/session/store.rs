@@ -71,6 +71,8 @@ pub(super) struct Parked {
 #[derive(Debug)]
 pub(super) struct Session {
     key: Key,
+    /// The key's hash.
+    hash: u64,
     number: u64,
     connections: u32,
     first: Timestamp,
@@ -230,7 +232,7 @@ impl Sessions {
         if key.client_id.is_empty() || state.session.is_some() {
             return false;
         }
-        let slot = self.find(key);
+        let slot = self.find(key, self.hasher.hash_one(key));
         let session = slot.and_then(|slot| self.slots.get(slot as usize)?.as_ref());
         session.is_some_and(|session| session.open > 0)
     }
@@ -242,12 +244,12 @@ impl Sessions {
         }
     }
 
-    fn find(&self, key: KeyRef<'_>) -> Option<u32> {
+    fn find(&self, key: KeyRef<'_>, hash: u64) -> Option<u32> {
         let is_same = |&slot: &u32| {
             let session = self.slots.get(slot as usize).and_then(Option::as_ref);
             session.is_some_and(|session| session.key.borrow() == key)
         };
-        self.index.find(self.hasher.hash_one(key), is_same).copied()
+        self.index.find(hash, is_same).copied()
     }
 
     /// Attaches an accepted connection to its session.
@@ -300,7 +302,8 @@ impl Sessions {
         let key = KeyRef::of(state);
         // Clients without an identifier are not told apart by it.
         let anonymous = key.client_id.is_empty();
-        if !anonymous && let Some(slot) = self.find(key) {
+        let hash = self.hasher.hash_one(key);
+        if !anonymous && let Some(slot) = self.find(key, hash) {
             return slot;
         }
         while self.away.count >= self.limits.sessions
@@ -315,6 +318,7 @@ impl Sessions {
                 broker: key.broker,
                 client_id: key.client_id.into(),
             },
+            hash,
             number: self.numbers,
             connections: 0,
             first,
@@ -338,15 +342,10 @@ impl Sessions {
         }
         self.id_bytes = self.id_bytes.saturating_add(key.client_id.len());
         if !anonymous {
-            let Self {
-                index,
-                slots,
-                hasher,
-                ..
-            } = self;
-            index.insert_unique(hasher.hash_one(key), slot, |&slot| {
+            let Self { index, slots, .. } = self;
+            index.insert_unique(hash, slot, |&slot| {
                 let session = slots.get(slot as usize).and_then(Option::as_ref);
-                session.map_or(0, |session| hasher.hash_one(session.key.borrow()))
+                session.map_or(0, |session| session.hash)
             });
         }
         slot
@@ -370,8 +369,7 @@ impl Sessions {
         let Some(session) = self.slots.get_mut(slot as usize).and_then(Option::take) else {
             return;
         };
-        let hash = self.hasher.hash_one(session.key.borrow());
-        if let Ok(entry) = self.index.find_entry(hash, |&known| known == slot) {
+        if let Ok(entry) = self.index.find_entry(session.hash, |&known| known == slot) {
             entry.remove();
         }
         self.id_bytes = self.id_bytes.saturating_sub(session.key.client_id.len());
