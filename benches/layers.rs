@@ -21,7 +21,7 @@ use mqttscope::mqtt::stream::{Input, Output, PacketStream, StreamLimits};
 use mqttscope::mqtt::{HeaderResult, Property, parse, parse_fixed_header, write};
 use mqttscope::results::{Formulas, Hash64, MessageRow, RowWriter, Text};
 use mqttscope::tcp::{Delivery, FlowTable, Limits, Quick};
-use mqttscope::wire::{Dissection, Dissector, Segment, WireLimits};
+use mqttscope::wire::{Dissector, Segment, WireLimits};
 use mqttscope::{Capture, Item, Options, PacketType, Pipeline, ProtocolLevel, Timestamp};
 
 use traffic::{Ip, PAYLOAD, TOPIC, Traffic};
@@ -166,9 +166,10 @@ mod tcp {
         let mut dissector = Dissector::new(WireLimits::default());
         let segments: Vec<_> = traffic
             .frames()
-            .filter_map(|frame| match dissector.dissect_usual(&frame) {
-                Some(Dissection::Tcp(segment)) => Some(segment),
-                _ => None,
+            .filter_map(|frame| {
+                let mut segment = Segment::EMPTY;
+                let taken = dissector.dissect_usual(&frame, &mut segment)?;
+                taken.ok().map(|()| segment)
             })
             .collect();
         assert_eq!(segments.len(), traffic.len());

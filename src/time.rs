@@ -34,6 +34,8 @@ impl Timestamp {
 impl TimeDelta {
     /// No time at all.
     pub const ZERO: Self = Self(0);
+    /// The longest there is.
+    pub const MAX: Self = Self(i64::MAX);
 
     /// From nanoseconds.
     #[must_use]

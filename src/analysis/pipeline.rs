@@ -5,7 +5,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::delivery::{self, Deliveries, DeliveryRecord, DroppedDeliveries, Seen};
 use crate::frame::Frame;
 use crate::mqtt::stream::{Framed, Input, Output};
-use crate::mqtt::{Acknowledgment, Packet, PacketType, Prefix, Violations, parse, parse_prefix};
+use crate::mqtt::{
+    Acknowledgment, FixedHeader, Packet, PacketType, Prefix, Violations, parse, parse_prefix,
+};
 use crate::session::{
     self, ConnectionState, DelayKind, DroppedState, ExchangeRecord, Grant, PacketTimes, Received,
     SessionRecord, SessionViolations, Sessions, SubscriptionRecord, Tag, Towards,
@@ -18,7 +20,7 @@ use crate::time::{TimeDelta, Timestamp};
 use crate::wire::{Dissection, Dissector, Segment, Skip, WireStatistics};
 
 use super::detect::Guess;
-use super::flow::{Mark, MqttFlow, Slot};
+use super::flow::{Mark, MqttFlow, Roles, Slot};
 use super::options::{Options, Selection, Transport};
 use super::ports::PortTraffic;
 use super::totals::Totals;
@@ -31,6 +33,9 @@ const TICK_FRAMES: u64 = 256;
 
 /// How many segments are worked on together.
 const BATCH: usize = 32;
+
+/// How many connections' memory is kept for the next ones.
+const SPARE: usize = 256;
 
 /// The whole passive analysis of one or more taps.
 #[derive(Debug)]
@@ -46,6 +51,8 @@ pub struct Pipeline {
 struct Core {
     options: Options,
     slots: Vec<Slot>,
+    /// Memory of connections that are gone, for those that come.
+    spare: Vec<Box<MqttFlow>>,
     sessions: Sessions,
     deliveries: Option<Deliveries>,
     /// PUBLISH packets told of.
@@ -163,6 +170,7 @@ impl Pipeline {
             frames: 0,
             core: Core {
                 slots: Vec::new(),
+                spare: Vec::new(),
                 sessions: Sessions::new(options.session),
                 deliveries: options
                     .matching
@@ -189,27 +197,34 @@ impl Pipeline {
         frames: impl IntoIterator<Item = Frame<'f>>,
         observer: &mut O,
     ) {
-        let mut segments = Vec::with_capacity(BATCH);
+        let mut batch = [(Segment::EMPTY, FlowHash::default()); BATCH];
+        let mut count = 0;
         frames.into_iter().for_each(|frame| {
             self.frames = self.frames.saturating_add(1);
             if self.frames.is_multiple_of(TICK_FRAMES) {
                 self.core.tick(frame.time, observer);
             }
-            match self.dissector.dissect_usual(&frame) {
-                Some(Dissection::Tcp(segment)) => {
-                    segments.push((segment, self.table.hash(&segment)));
-                    if segments.len() >= BATCH {
-                        self.take_all(&mut segments, observer);
+            let Some((segment, flow)) = batch.get_mut(count) else {
+                return;
+            };
+            match self.dissector.dissect_usual(&frame, segment) {
+                Some(Ok(())) => {
+                    *flow = self.table.hash(segment);
+                    count = count.saturating_add(1);
+                    if count >= BATCH {
+                        self.take_all(&mut batch, observer);
+                        count = 0;
                     }
                 }
-                Some(Dissection::Skipped(_)) => {}
+                Some(Err(_)) => {}
                 None => {
-                    self.take_all(&mut segments, observer);
+                    self.take_all(batch.get_mut(..count).unwrap_or_default(), observer);
+                    count = 0;
                     self.push_unusual(&frame, observer);
                 }
             }
         });
-        self.take_all(&mut segments, observer);
+        self.take_all(batch.get_mut(..count).unwrap_or_default(), observer);
     }
 
     fn push_unusual<O: Observer>(&mut self, frame: &Frame<'_>, observer: &mut O) {
@@ -233,23 +248,29 @@ impl Pipeline {
 
     fn take_all<O: Observer>(
         &mut self,
-        segments: &mut Vec<(Segment<'_>, FlowHash)>,
+        segments: &mut [(Segment<'_>, FlowHash)],
         observer: &mut O,
     ) {
         for (_, flow) in segments.iter_mut() {
             self.table.guess(flow);
         }
-        for (_, flow) in segments.iter() {
-            if let Some(slot) = self.table.touch(flow) {
-                self.core.touch(slot);
+        let mut opening = 0;
+        for (segment, flow) in segments.iter() {
+            match self.table.touch(flow) {
+                Some(slot) if segment.payload_length > 0 => self.core.touch(slot),
+                None if segment.flags.syn() => {
+                    self.table.touch_opening(opening);
+                    opening = opening.saturating_add(1);
+                }
+                _ => {}
             }
         }
-        for (segment, flow) in segments.drain(..) {
-            match self.table.push_quick(&segment, &flow) {
+        for (segment, flow) in segments.iter() {
+            match self.table.push_quick(segment, flow) {
                 Quick::Data(tcp, chunk) => self.core.data(tcp, &chunk, observer),
                 Quick::Nothing => {}
                 Quick::General => {
-                    let mut delivery = self.table.push_hashed(&segment, &flow);
+                    let mut delivery = self.table.push_hashed(segment, flow);
                     while let Some(event) = delivery.next() {
                         self.core.take(event, observer);
                     }
@@ -394,21 +415,28 @@ impl Core {
         };
         let (forward, reverse) = (rule(0), rule(1));
         let slot = match (forward, reverse) {
-            (_, Some(transport)) => Slot::Mqtt(Box::new(MqttFlow::new(tcp, true, transport, true))),
+            (_, Some(transport)) => self.named(tcp, true, transport),
             // The sender of the first frame stands on a named port: the broker, unless it is
             // the one who opened the connection.
-            (Some(transport), None) => Slot::Mqtt(Box::new(MqttFlow::new(
-                tcp,
-                tcp.initiator_known,
-                transport,
-                true,
-            ))),
+            (Some(transport), None) => self.named(tcp, tcp.initiator_known, transport),
             (None, None) if self.options.detect => Slot::Unknown,
             (None, None) => Slot::Ignored,
         };
         if let Some(place) = self.slots.get_mut(index) {
             *place = slot;
         }
+    }
+
+    /// A connection that stands on a named port.
+    fn named(&mut self, tcp: &Connection, client_is_forward: bool, transport: Transport) -> Slot {
+        let flow = MqttFlow::new(tcp, client_is_forward, transport, true);
+        Slot::Mqtt(match self.spare.pop() {
+            Some(mut spare) => {
+                *spare = flow;
+                spare
+            }
+            None => Box::new(flow),
+        })
     }
 
     fn data<O: Observer>(&mut self, tcp: &Connection, chunk: &Chunk<'_>, observer: &mut O) {
@@ -537,7 +565,7 @@ impl Core {
             };
             packet(
                 state,
-                &framed,
+                &Found::of(&framed),
                 towards,
                 &mut books,
                 &mut self.sessions,
@@ -609,9 +637,9 @@ impl Core {
         }
         self.count(tcp, &flow);
         let (client, broker) = if flow.roles.client_is_forward {
-            (tcp.round_trip_before, tcp.round_trip_beyond)
+            (tcp.round_trip_before(), tcp.round_trip_beyond())
         } else {
-            (tcp.round_trip_beyond, tcp.round_trip_before)
+            (tcp.round_trip_beyond(), tcp.round_trip_before())
         };
         observer.connection(&ConnectionEvent {
             tcp,
@@ -625,6 +653,9 @@ impl Core {
             round_trip_client: client,
             round_trip_broker: broker,
         });
+        if self.spare.len() < SPARE {
+            self.spare.push(flow);
+        }
     }
 
     /// Traffic that is not MQTT counts for the port that looks like the server's.
@@ -727,6 +758,93 @@ struct Books<'b> {
     bytes: &'b mut session::PerWay<u64>,
 }
 
+/// A control packet, and where it was found.
+struct Found<'f> {
+    header: FixedHeader,
+    body: &'f [u8],
+    first: &'f Mark,
+    last: &'f Mark,
+    missing: u32,
+    payload_hash: Option<u64>,
+}
+
+impl<'f> Found<'f> {
+    const fn of(framed: &'f Framed<'_, Mark>) -> Self {
+        Self {
+            header: framed.header,
+            body: framed.body,
+            first: &framed.first,
+            last: &framed.last,
+            missing: framed.missing,
+            payload_hash: framed.payload_hash,
+        }
+    }
+}
+
+/// A connection and what its packets are told to.
+struct Work<'w, 't, O> {
+    state: &'w mut session::ConnectionState,
+    roles: &'w mut Roles,
+    slot: usize,
+    at_broker: bool,
+    malformed: &'w mut u64,
+    bytes: &'w mut session::PerWay<u64>,
+    sessions: &'w mut Sessions,
+    tee: &'w mut Tee<'t, O>,
+}
+
+impl<O: Observer> Work<'_, '_, O> {
+    #[inline]
+    fn packet(&mut self, direction: Direction, found: &Found<'_>) {
+        let mut towards = self.roles.towards(direction);
+        if !self.roles.known && self.roles.settle(found.header.packet_type(), towards) {
+            if let Some(deliveries) = &mut self.tee.deliveries {
+                deliveries.turned_around(self.state);
+            }
+            self.state.turn_around();
+            std::mem::swap(&mut self.bytes.to_broker, &mut self.bytes.to_client);
+            towards = towards.opposite();
+        }
+        let mut books = Books {
+            slot: self.slot,
+            at_broker: self.at_broker,
+            malformed: self.malformed,
+            bytes: self.bytes,
+        };
+        packet(
+            self.state,
+            found,
+            towards,
+            &mut books,
+            self.sessions,
+            self.tee,
+        );
+    }
+
+    #[cold]
+    fn bad_length(&mut self, direction: Direction, first_byte: u8, first: &Mark, last: &Mark) {
+        *self.malformed = self.malformed.saturating_add(1);
+        if !self.tee.wanted {
+            return;
+        }
+        let packet_type = crate::mqtt::PacketType::from_first_byte(first_byte);
+        self.tee.totals.packet(packet_type, 0, true);
+        self.tee.observer.bad_length(&BadLengthEvent {
+            state: self.state,
+            slot: self.slot,
+            towards: self.roles.towards(direction),
+            file: last.file,
+            frame: last.frame,
+            times: PacketTimes {
+                first: first.first_seen,
+                last: last.whole,
+            },
+            first_byte,
+            extent: (first.start, last.end),
+        });
+    }
+}
+
 /// Frames all packets of a chunk; tells by how much the bytes kept have grown.
 fn frame_packets<O: Observer>(
     flow: &mut MqttFlow,
@@ -751,52 +869,41 @@ fn frame_packets<O: Observer>(
         Direction::Reverse => reverse,
     };
     let before = stream.buffered();
-    let slot = tcp.slot();
-    let at_broker = stands_at_broker(tcp, roles.client_is_forward);
-    while let Some(output) = stream.next(&mut input, state.level, &options.stream) {
-        let mut towards = roles.towards(direction);
+    let mark = input.mark;
+    let mut work = Work {
+        slot: tcp.slot(),
+        at_broker: stands_at_broker(tcp, roles.client_is_forward),
+        state,
+        roles,
+        malformed,
+        bytes,
+        sessions,
+        tee,
+    };
+    loop {
+        // Nearly every packet lies whole in a chunk, and needs no copy of where it comes from.
+        if let Some((header, body)) = stream.next_whole(&mut input) {
+            let found = Found {
+                header,
+                body,
+                first: &mark,
+                last: &mark,
+                missing: 0,
+                payload_hash: None,
+            };
+            work.packet(direction, &found);
+            continue;
+        }
+        let Some(output) = stream.next(&mut input, work.state.level, &options.stream) else {
+            break;
+        };
         match output {
-            Output::Packet(framed) => {
-                if !roles.known && roles.settle(framed.header.packet_type(), towards) {
-                    if let Some(deliveries) = &mut tee.deliveries {
-                        deliveries.turned_around(state);
-                    }
-                    state.turn_around();
-                    std::mem::swap(&mut bytes.to_broker, &mut bytes.to_client);
-                    towards = towards.opposite();
-                }
-                let mut books = Books {
-                    slot,
-                    at_broker,
-                    malformed,
-                    bytes,
-                };
-                packet(state, &framed, towards, &mut books, sessions, tee);
-            }
+            Output::Packet(framed) => work.packet(direction, &Found::of(&framed)),
             Output::BadLength {
                 first_byte,
                 first,
                 last,
-            } => {
-                *malformed = malformed.saturating_add(1);
-                let packet_type = crate::mqtt::PacketType::from_first_byte(first_byte);
-                if tee.wanted {
-                    tee.totals.packet(packet_type, 0, true);
-                    tee.observer.bad_length(&BadLengthEvent {
-                        state,
-                        slot,
-                        towards,
-                        file: last.file,
-                        frame: last.frame,
-                        times: PacketTimes {
-                            first: first.first_seen,
-                            last: last.whole,
-                        },
-                        first_byte,
-                        extent: (first.start, last.end),
-                    });
-                }
-            }
+            } => work.bad_length(direction, first_byte, &first, &last),
         }
     }
     let after = stream.buffered();
@@ -808,21 +915,21 @@ fn frame_packets<O: Observer>(
 /// Parses one packet, lets the session layer take it, and tells of it.
 fn packet<O: Observer>(
     state: &mut session::ConnectionState,
-    framed: &Framed<'_, Mark>,
+    found: &Found<'_>,
     towards: Towards,
     books: &mut Books<'_>,
     sessions: &mut Sessions,
     tee: &mut Tee<'_, O>,
 ) {
-    let header = framed.header;
-    state.infer_level(header.first_byte, framed.body, header.remaining_length);
-    let whole = framed.body.len() == header.remaining_length as usize;
+    let header = found.header;
+    state.infer_level(header.first_byte, found.body, header.remaining_length);
+    let whole = found.body.len() == header.remaining_length as usize;
     let mut parsed = if whole {
-        parse(header.first_byte, framed.body, state.level)
+        parse(header.first_byte, found.body, state.level)
     } else {
         match parse_prefix(
             header.first_byte,
-            framed.body,
+            found.body,
             header.remaining_length,
             state.level,
         ) {
@@ -834,11 +941,11 @@ fn packet<O: Observer>(
         Packet::Publish(publish) if whole => {
             publish.payload_length.map(|_| xxh3_64(publish.payload))
         }
-        _ => framed.payload_hash,
+        _ => found.payload_hash,
     };
     let times = PacketTimes {
-        first: framed.first.first_seen,
-        last: framed.last.whole,
+        first: found.first.first_seen,
+        last: found.last.whole,
     };
     let received = Received {
         towards,
@@ -852,7 +959,10 @@ fn packet<O: Observer>(
     let length = header.packet_length();
     *books.bytes.get_mut(towards) = books.bytes.get(towards).saturating_add(u64::from(length));
     let is_malformed = parsed.malformed.is_some();
-    *books.malformed = books.malformed.saturating_add(u64::from(is_malformed));
+    if is_malformed {
+        // Far from what every packet touches.
+        *books.malformed = books.malformed.saturating_add(1);
+    }
     // A CONNECT may just have told whose connection it is.
     tee.wanted = tee.selection.connection(state);
     let topic = match &parsed.packet {
@@ -900,7 +1010,7 @@ fn packet<O: Observer>(
     if let (Some(tag), Packet::Publish(publish)) = (tag, &parsed.packet)
         && let (1 | 2, Some(packet_id)) = (publish.qos, publish.packet_id)
     {
-        state.tag(towards, packet_id, tag);
+        sessions.tag(state, towards, packet_id, tag);
     }
     if !told {
         return;
@@ -922,16 +1032,16 @@ fn packet<O: Observer>(
         state,
         slot: books.slot,
         towards,
-        file: framed.last.file,
-        frame: framed.last.frame,
+        file: found.last.file,
+        frame: found.last.frame,
         times,
         header,
         parsed: &parsed,
         topic,
         payload_hash,
-        missing: framed.missing,
+        missing: found.missing,
         violations,
-        extent: (framed.first.start, framed.last.end),
+        extent: (found.first.start, found.last.end),
         message,
     });
 }
@@ -958,9 +1068,9 @@ fn acknowledged(
 /// Whether the tap stands beside the broker.
 fn stands_at_broker(tcp: &Connection, client_is_forward: bool) -> bool {
     let (client, broker) = if client_is_forward {
-        (tcp.round_trip_before, tcp.round_trip_beyond)
+        (tcp.round_trip_before(), tcp.round_trip_beyond())
     } else {
-        (tcp.round_trip_beyond, tcp.round_trip_before)
+        (tcp.round_trip_beyond(), tcp.round_trip_before())
     };
     Vantage::from_round_trips(client, broker) == Vantage::Broker
 }

@@ -218,7 +218,7 @@ fn loss(pipeline: &Pipeline) -> Loss {
 /// Each delay by its name, and the legs of handshakes also by the way of the message.
 fn delays(totals: &Totals) -> BTreeMap<String, DelaySummary> {
     let mut named: BTreeMap<String, Delays> = BTreeMap::new();
-    for (&(kind, towards), delays) in &totals.delays {
+    for (kind, towards, delays) in totals.delays() {
         let name = delay_name(kind);
         if is_leg(kind) {
             let suffix = match towards {

@@ -50,7 +50,7 @@ pub struct Totals {
     /// See [`Totals::delivery`].
     pub residence: [Delays; 3],
     /// Delays by kind and way of the message.
-    pub delays: BTreeMap<(DelayKind, Towards), Delays>,
+    delays: [PerWay<Delays>; DelayKind::ALL.len()],
     /// TCP handshakes.
     pub tcp_handshake: Delays,
     /// Rules broken, by code.
@@ -105,10 +105,9 @@ impl Totals {
     }
 
     pub(super) fn delay(&mut self, kind: DelayKind, towards: Towards, delay: TimeDelta) {
-        self.delays
-            .entry((kind, towards))
-            .or_default()
-            .record(delay);
+        if let Some(delays) = self.delays.get_mut(kind as usize) {
+            delays.get_mut(towards).record(delay);
+        }
     }
 
     pub(super) fn delivery(&mut self, record: &DeliveryRecord<'_>) {
@@ -147,6 +146,17 @@ impl Totals {
     pub(super) fn violation(&mut self, code: &'static str) {
         let count = self.violations.entry(code).or_default();
         *count = count.saturating_add(1);
+    }
+
+    /// The delays of which there are any, by kind and way of the message.
+    pub fn delays(&self) -> impl Iterator<Item = (DelayKind, Towards, &Delays)> {
+        DelayKind::ALL
+            .into_iter()
+            .zip(&self.delays)
+            .flat_map(|(kind, delays)| {
+                [Towards::Broker, Towards::Client].map(|way| (kind, way, delays.get(way)))
+            })
+            .filter(|(_, _, delays)| !delays.is_empty())
     }
 
     /// All control packets.

@@ -85,6 +85,12 @@ impl Buffer {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// Where the unread bytes begin, for [`lent`](Self::lent).
+    #[inline]
+    pub(crate) const fn unread_from(&self) -> usize {
+        self.start
+    }
+
     /// The first `N` unread bytes; zeros where there are fewer (callers fill first).
     #[inline]
     pub(crate) fn head<const N: usize>(&self) -> [u8; N] {

@@ -78,10 +78,11 @@ impl Pcap {
         (self.link_type, self.tap.unwrap_or_default())
     }
 
-    /// The next record, if it is whole without reading.
+    /// The record at `at` of the bytes that can be had without reading, if it is whole, and where
+    /// the next one begins.
     #[inline]
-    pub(crate) fn next_buffered(&self, buffer: &mut Buffer) -> Option<Record> {
-        let unread = buffer.unread();
+    pub(crate) fn record_at(&self, bytes: &[u8], at: usize) -> Option<(Record, usize)> {
+        let unread = bytes.get(at..)?;
         let head = unread.first_chunk::<16>()?;
         let captured = self.order.u32(head, 8);
         let whole = self.record_header.saturating_add(captured as usize);
@@ -90,14 +91,11 @@ impl Pcap {
         }
         let record = Record {
             time: self.time(head),
-            at: 0,
+            at: at.saturating_add(self.record_header),
             length: captured,
             wire_length: self.order.u32(head, 12).max(captured),
         };
-        Some(Record {
-            at: buffer.consume(whole, self.record_header),
-            ..record
-        })
+        Some((record, at.saturating_add(whole)))
     }
 
     #[inline]

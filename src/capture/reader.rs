@@ -267,16 +267,29 @@ impl FileReader {
             let mut before = self.time.unwrap_or(Timestamp::from_nanos(i64::MIN));
             let mut first = summary.first.unwrap_or(Timestamp::from_nanos(i64::MAX));
             let mut last = summary.last.unwrap_or(Timestamp::from_nanos(i64::MIN));
-            while items.len().saturating_add(records.len()) < most
-                && let Some(record) = pcap.next_buffered(&mut self.buffer)
+            let (unread, start) = (self.buffer.unread(), self.buffer.unread_from());
+            let (mut at, mut backwards) = (0, 0_u64);
+            let room = most
+                .saturating_sub(items.len())
+                .saturating_sub(records.len());
+            records.reserve(room);
+            let mut count = 0;
+            while count < room
+                && let Some((record, next)) = pcap.record_at(unread, at)
             {
-                let backwards = u64::from(before > record.time);
-                summary.out_of_order_frames = summary.out_of_order_frames.saturating_add(backwards);
+                backwards = backwards.saturating_add(u64::from(before > record.time));
                 before = record.time;
                 first = first.min(before);
                 last = last.max(before);
-                records.push(record);
+                records.push(Record {
+                    at: start.saturating_add(record.at),
+                    ..record
+                });
+                at = next;
+                count = count.saturating_add(1);
             }
+            self.buffer.consume(at, 0);
+            summary.out_of_order_frames = summary.out_of_order_frames.saturating_add(backwards);
             if !records.is_empty() {
                 self.time = Some(before);
                 summary.first = Some(first);

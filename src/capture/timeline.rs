@@ -23,9 +23,8 @@ use crate::time::Timestamp;
 /// From how many files on each gets a smaller buffer.
 const MANY_FILES: usize = 16;
 
-/// Most items of a [`Batch`]: enough to look up that many connections at once, few enough that
-/// their frames stay in a first-level cache.
-const BATCH: usize = 32;
+/// Most items of a [`Batch`]: so many that what a batch costs by itself does not count.
+const BATCH: usize = 128;
 
 /// Items that lie in a reader's buffer together.
 #[derive(Debug, Default)]

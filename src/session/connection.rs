@@ -7,7 +7,7 @@ use crate::time::Timestamp;
 use super::alias::Aliases;
 use super::exchange::Exchanges;
 use super::subscription::{Subscriber, Subscriptions};
-use super::{PacketTimes, PerWay, Tag, Towards};
+use super::{PacketTimes, PerWay, Towards};
 
 /// How the protocol level of a connection is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -164,9 +164,10 @@ pub struct ConnectionState {
     /// Its CONNECT came while another connection of the client was open.
     pub(super) takes_over: bool,
     pub(super) gaps: u32,
+    pub(super) session: Option<u32>,
     pub(super) terms: Terms,
     /// SUBSCRIBE and UNSUBSCRIBE packets that await their answer.
-    pub(super) requests: usize,
+    pub(super) requests: u32,
     /// Control packets.
     pub packets: PerWay<u64>,
     /// PUBLISH packets.
@@ -178,7 +179,6 @@ pub struct ConnectionState {
     /// Who talks to whom.
     pub facts: ConnectionFacts,
     pub(super) ping: Option<Timestamp>,
-    pub(super) session: Option<u32>,
     /// The CONNECT, once seen.
     pub connect: Option<Box<ConnectFacts>>,
     /// The CONNACK, once seen.
@@ -281,18 +281,14 @@ impl ConnectionState {
 
     /// Reads words all over what a packet needs, so that far memory is on its way.
     pub fn touch(&self) {
-        std::hint::black_box((
-            self.packets.to_broker,
-            self.publishes.to_client,
-            self.exchanges.to_broker.len(),
-            self.exchanges.to_client.len(),
-            self.last_packet,
-            self.last_from_client,
-            self.facts.number,
-            self.terms.keep_alive,
-            self.gaps,
-            self.aliases.to_broker.is_some(),
-        ));
+        // One value made of all, since each would be stored by itself.
+        std::hint::black_box(
+            self.publishes.to_broker
+                ^ self.last_from_client.unwrap_or_default().as_nanos() as u64
+                ^ self.exchanges.to_broker.touch()
+                ^ self.exchanges.to_client.touch()
+                ^ u64::from(self.gaps),
+        );
     }
 
     /// Exchanges in flight, both ways.
@@ -304,18 +300,10 @@ impl ConnectionState {
             .saturating_add(self.exchanges.to_client.len())
     }
 
-    /// Attaches something to an exchange in flight; its later packets bring it back
-    /// ([`super::Taken::tag`]).
-    pub fn tag(&mut self, towards: Towards, packet_id: u16, tag: Tag) {
-        if let Some(exchange) = self.exchanges.get_mut(towards).get_mut(&packet_id) {
-            exchange.tag = Some(tag);
-        }
-    }
-
     /// SUBSCRIBE and UNSUBSCRIBE packets that await their answer.
     #[must_use]
     pub const fn open_requests(&self) -> usize {
-        self.requests
+        self.requests as usize
     }
 
     /// The client said goodbye: nothing will be published as its will.

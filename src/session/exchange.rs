@@ -147,8 +147,134 @@ pub(super) struct Place {
     pub(super) packet_id: u16,
 }
 
-/// The exchanges that one side of a connection started.
-pub(super) type Exchanges = HashMap<u16, Exchange, foldhash::fast::RandomState>;
+/// The exchanges in flight of all connections, in one place: there are few at a time, so what is
+/// known of them stays close at hand whatever the number of connections.
+#[derive(Debug, Default)]
+pub(super) struct InFlight {
+    exchanges: Vec<Exchange>,
+    free: Vec<u32>,
+}
+
+impl InFlight {
+    pub(super) fn insert(&mut self, exchange: Exchange) -> u32 {
+        if let Some(index) = self.free.pop()
+            && let Some(place) = self.exchanges.get_mut(index as usize)
+        {
+            *place = exchange;
+            return index;
+        }
+        self.exchanges.push(exchange);
+        u32::try_from(self.exchanges.len().saturating_sub(1)).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn get(&self, index: u32) -> Option<&Exchange> {
+        self.exchanges.get(index as usize)
+    }
+
+    pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut Exchange> {
+        self.exchanges.get_mut(index as usize)
+    }
+
+    /// Frees a place; hands out the topic that stood there.
+    pub(super) fn release(&mut self, index: u32) -> Vec<u8> {
+        self.free.push(index);
+        self.get_mut(index)
+            .map(|exchange| std::mem::take(&mut exchange.topic))
+            .unwrap_or_default()
+    }
+
+    pub(super) fn take(&mut self, index: u32) -> Option<Exchange> {
+        let exchange = self.get(index)?.clone();
+        self.release(index);
+        Some(exchange)
+    }
+}
+
+/// Exchanges of one side of a connection that are found without going elsewhere.
+const FEW: usize = 4;
+
+/// The exchanges that one side of a connection started: where they stand in [`InFlight`], by
+/// packet identifier.
+#[derive(Debug, Default)]
+pub(super) struct Exchanges {
+    /// 0, which is no packet identifier, for none.
+    packet_ids: [u16; FEW],
+    indexes: [u32; FEW],
+    /// All of them, once they are more than a few.
+    many: Option<Box<HashMap<u16, u32, foldhash::fast::RandomState>>>,
+}
+
+impl Exchanges {
+    #[inline]
+    pub(super) fn find(&self, packet_id: u16) -> Option<u32> {
+        if let Some(many) = &self.many {
+            return many.get(&packet_id).copied();
+        }
+        let known = self.packet_ids.iter().zip(&self.indexes);
+        known
+            .filter(|&(&known, _)| known == packet_id)
+            .map(|(_, &index)| index)
+            .next()
+    }
+
+    /// Reads a word of each end.
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        let [first, ..] = self.packet_ids;
+        u64::from(first) ^ u64::from(self.many.is_some())
+    }
+
+    /// Adds one with an identifier that is not in use.
+    #[inline]
+    pub(super) fn insert(&mut self, packet_id: u16, index: u32) {
+        let mut places = self.packet_ids.iter_mut().zip(&mut self.indexes);
+        match (&mut self.many, places.find(|(known, _)| **known == 0)) {
+            (None, Some((known, place))) => (*known, *place) = (packet_id, index),
+            (Some(many), _) => {
+                many.insert(packet_id, index);
+            }
+            (None, None) => {
+                let mut many: Box<HashMap<_, _, _>> = Box::new(self.drain().collect());
+                many.insert(packet_id, index);
+                self.many = Some(many);
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn remove(&mut self, packet_id: u16) -> Option<u32> {
+        if let Some(many) = &mut self.many {
+            let index = many.remove(&packet_id);
+            if many.is_empty() {
+                self.many = None;
+            }
+            return index;
+        }
+        let mut places = self.packet_ids.iter_mut().zip(&self.indexes);
+        let (known, &index) = places.find(|(known, _)| **known == packet_id)?;
+        *known = 0;
+        Some(index)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match &self.many {
+            Some(many) => many.len(),
+            None => self.packet_ids.iter().filter(|&&known| known != 0).count(),
+        }
+    }
+
+    /// Takes all of them.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = (u16, u32)> + use<> {
+        let Self {
+            packet_ids,
+            indexes,
+            many,
+        } = std::mem::take(self);
+        let few = packet_ids.into_iter().zip(indexes);
+        few.filter(|&(known, _)| known != 0)
+            .chain(many.into_iter().flat_map(|many| *many))
+    }
+}
 
 /// The topics of exchanges in flight: how many bytes they take, and spare memory of finished ones,
 /// so that a message costs no allocation.
@@ -180,6 +306,38 @@ impl TopicPool {
         if self.spare.len() < Self::KEPT && topic.capacity() <= Self::KEPT_CAPACITY {
             topic.clear();
             self.spare.push(topic);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        /// Few or many, it is a map.
+        #[test]
+        fn exchanges_are_a_map(
+            steps in prop::collection::vec((any::<bool>(), 1_u16..12, any::<u32>()), 0..100),
+        ) {
+            let (mut exchanges, mut map) = (Exchanges::default(), BTreeMap::new());
+            for (insert, packet_id, index) in steps {
+                if insert && !map.contains_key(&packet_id) {
+                    exchanges.insert(packet_id, index);
+                    map.insert(packet_id, index);
+                } else {
+                    prop_assert_eq!(exchanges.remove(packet_id), map.remove(&packet_id));
+                }
+                prop_assert_eq!(exchanges.len(), map.len());
+                for packet_id in 1..12 {
+                    prop_assert_eq!(exchanges.find(packet_id), map.get(&packet_id).copied());
+                }
+            }
+            prop_assert_eq!(exchanges.drain().collect::<BTreeMap<_, _>>(), map);
+            prop_assert_eq!(exchanges.len(), 0);
         }
     }
 }

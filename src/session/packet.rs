@@ -233,14 +233,16 @@ impl Sessions {
     ) -> Option<Option<Tag>> {
         let towards = received.towards;
         let payload = (publish.payload_length, received.payload_hash);
-        if !state.exchanges.get(towards).contains_key(&packet_id)
+        let mut known = state.exchanges.get(towards).find(packet_id);
+        if known.is_none()
             && let Some(exchange) = self.resume(state, towards, packet_id, observer)
         {
-            self.in_flight = self.in_flight.saturating_add(1);
-            state.exchanges.get_mut(towards).insert(packet_id, exchange);
+            known = Some(self.begin(state, towards, packet_id, exchange));
         }
         let topic = state.topic(towards, publish);
-        if let Some(open) = state.exchanges.get(towards).get(&packet_id) {
+        if let Some(index) = known
+            && let Some(open) = self.exchanges.get_mut(index)
+        {
             // In a gap the acknowledgment may have freed the identifier.
             let surely_open = open.gaps >= state.gap_count();
             let same = surely_open
@@ -250,7 +252,6 @@ impl Sessions {
             if same || publish.dup {
                 let carried = open.carried_from.is_some();
                 violations.insert_if(!publish.dup && !carried, SessionViolation::DupMissing);
-                let open = state.exchanges.get_mut(towards).get_mut(&packet_id)?;
                 open.transmissions = open.transmissions.saturating_add(1);
                 return Some(open.tag);
             }
@@ -277,12 +278,10 @@ impl Sessions {
         // A repetition whose first transmission was not seen: before the capture, in a gap, or
         // on an earlier connection of the session that was not seen.
         exchange.headless = publish.dup && !(state.complete() && state.session_is_new());
-        self.in_flight = self.in_flight.saturating_add(1);
-        let exchanges = state.exchanges.get_mut(towards);
-        exchanges.insert(packet_id, exchange);
-        let open = exchanges.len();
-        let exceeded =
-            state.level.is_v5() && open > usize::from(*state.terms.receive_maximum.get(towards));
+        self.begin(state, towards, packet_id, exchange);
+        let exceeded = state.level.is_v5()
+            && state.exchanges.get(towards).len()
+                > usize::from(*state.terms.receive_maximum.get(towards));
         violations.insert_if(exceeded, SessionViolation::ReceiveMaximumExceeded);
         None
     }
@@ -308,7 +307,8 @@ impl Sessions {
             PacketType::Pubrel => towards,
             _ => towards.opposite(),
         };
-        if !state.exchanges.get(way).contains_key(&packet_id) {
+        let mut known = state.exchanges.get(way).find(packet_id);
+        if known.is_none() {
             let exchange = match self.resume(state, way, packet_id, observer) {
                 Some(exchange) => exchange,
                 None if state.complete() && state.session_is_new() => {
@@ -331,10 +331,9 @@ impl Sessions {
                 self.dropped.exchanges = self.dropped.exchanges.saturating_add(1);
                 return None;
             }
-            self.in_flight = self.in_flight.saturating_add(1);
-            state.exchanges.get_mut(way).insert(packet_id, exchange);
+            known = Some(self.begin(state, way, packet_id, exchange));
         }
-        let exchange = state.exchanges.get_mut(way).get_mut(&packet_id)?;
+        let exchange = known.and_then(|index| self.exchanges.get_mut(index))?;
         let tag = exchange.tag;
         let wrong = (exchange.qos == 1) != (packet.kind == PacketType::Puback);
         violations.insert_if(wrong, SessionViolation::WrongAcknowledgment);
@@ -352,6 +351,29 @@ impl Sessions {
         tag
     }
 
+    /// Attaches something to an exchange in flight; its later packets bring it back
+    /// ([`super::Taken::tag`]).
+    pub fn tag(&mut self, state: &ConnectionState, towards: Towards, packet_id: u16, tag: Tag) {
+        let index = state.exchanges.get(towards).find(packet_id);
+        if let Some(exchange) = index.and_then(|index| self.exchanges.get_mut(index)) {
+            exchange.tag = Some(tag);
+        }
+    }
+
+    /// Takes note of an exchange with an identifier that is not in use; tells where it stands.
+    fn begin(
+        &mut self,
+        state: &mut ConnectionState,
+        towards: Towards,
+        packet_id: u16,
+        exchange: Exchange,
+    ) -> u32 {
+        self.in_flight = self.in_flight.saturating_add(1);
+        let index = self.exchanges.insert(exchange);
+        state.exchanges.get_mut(towards).insert(packet_id, index);
+        index
+    }
+
     /// Reports an exchange and forgets it.
     fn finish_exchange<O: Observer>(
         &mut self,
@@ -360,7 +382,10 @@ impl Sessions {
         packet_id: u16,
         observer: &mut O,
     ) {
-        let Some(exchange) = state.exchanges.get_mut(towards).remove(&packet_id) else {
+        let Some(index) = state.exchanges.get_mut(towards).remove(packet_id) else {
+            return;
+        };
+        let Some(exchange) = self.exchanges.get(index) else {
             return;
         };
         self.in_flight = self.in_flight.saturating_sub(1);
@@ -374,7 +399,7 @@ impl Sessions {
         // The connection goes on, so it is not what ended the exchange.
         let outcome = exchange.outcome(state.gap_count(), false);
         observer.exchange(&exchange.record(place, outcome));
-        self.pool.give(exchange.topic);
+        self.pool.give(self.exchanges.release(index));
     }
 
     /// Ends a connection. `ended`: it was closed; else the capture ended while it was open.
@@ -534,8 +559,8 @@ fn check_request_identifier(
     ) else {
         return;
     };
-    let used =
-        state.exchanges.to_broker.contains_key(&packet_id) || state.subscriptions.awaits(packet_id);
+    let used = state.exchanges.to_broker.find(packet_id).is_some()
+        || state.subscriptions.awaits(packet_id);
     violations.insert_if(used, SessionViolation::PacketIdentifierInUse);
 }
 

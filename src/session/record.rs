@@ -26,6 +26,20 @@ pub enum DelayKind {
     Ping,
 }
 
+impl DelayKind {
+    /// All kinds, in their order.
+    pub const ALL: [Self; 8] = [
+        Self::Puback,
+        Self::Pubrec,
+        Self::Pubrel,
+        Self::Pubcomp,
+        Self::Qos2Total,
+        Self::Connect,
+        Self::Subscribe,
+        Self::Ping,
+    ];
+}
+
 /// A QoS 1 or QoS 2 exchange, over.
 #[derive(Clone, Copy, Debug)]
 pub struct ExchangeRecord<'a> {

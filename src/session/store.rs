@@ -1,7 +1,7 @@
 //! Client identifiers across connections, and the exchanges of persistent sessions that wait for
 //! the next one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
@@ -10,7 +10,7 @@ use crate::tcp::Endpoint;
 use crate::time::Timestamp;
 
 use super::connection::ConnectionState;
-use super::exchange::{Exchange, ExchangeOutcome, Place, TopicPool};
+use super::exchange::{Exchange, ExchangeOutcome, Exchanges, InFlight, Place, TopicPool};
 use super::record::{Observer, SessionRecord};
 use super::{PerWay, Towards};
 
@@ -71,6 +71,8 @@ pub(super) struct Parked {
 #[derive(Debug)]
 pub(super) struct Session {
     key: Key,
+    /// The key's hash.
+    hash: u64,
     number: u64,
     connections: u32,
     first: Timestamp,
@@ -85,7 +87,6 @@ pub(super) struct Session {
     open: u32,
     /// Slot and number of the latest of them.
     holder: Option<(usize, u64)>,
-    parked: Option<Box<Parked>>,
     /// Since when it is in the order of disconnected sessions.
     away: Option<u64>,
 }
@@ -125,6 +126,33 @@ impl Key {
     }
 }
 
+/// Disconnected sessions in the order in which they went.
+#[derive(Debug, Default)]
+struct Away {
+    /// Departures and slots; those that came back are still in it, until it is twice as long as
+    /// it has to be.
+    order: VecDeque<(u64, u32)>,
+    /// How many of them are still away.
+    count: usize,
+}
+
+impl Away {
+    fn went(&mut self, departure: u64, slot: u32, sessions: &[Option<Session>]) {
+        self.count = self.count.saturating_add(1);
+        self.order.push_back((departure, slot));
+        if self.order.len() > self.count.saturating_mul(2).saturating_add(64) {
+            self.order.retain(|&(departure, slot)| {
+                let session = sessions.get(slot as usize).and_then(Option::as_ref);
+                session.is_some_and(|session| session.away == Some(departure))
+            });
+        }
+    }
+
+    const fn came_back(&mut self) {
+        self.count = self.count.saturating_sub(1);
+    }
+}
+
 /// All sessions, and what the connections share.
 #[derive(Debug)]
 pub struct Sessions {
@@ -136,12 +164,15 @@ pub struct Sessions {
     id_bytes: usize,
     slots: Vec<Option<Session>>,
     free: Vec<u32>,
-    /// Disconnected sessions by the order in which they went.
-    away: BTreeMap<u64, u32>,
+    away: Away,
     departures: u64,
     numbers: u64,
     pub(super) pool: TopicPool,
+    pub(super) exchanges: InFlight,
     pub(super) in_flight: usize,
+    /// Exchanges that wait, by the slots of their sessions. Nearly every message asks whether any
+    /// wait for it, so this is asked before the session is fetched.
+    waiting: HashMap<u32, Parked, foldhash::fast::RandomState>,
     pub(super) parked: usize,
     pub(super) dropped: DroppedState,
     /// Connections whose session goes on in another one although they are still open.
@@ -159,11 +190,13 @@ impl Sessions {
             id_bytes: 0,
             slots: Vec::new(),
             free: Vec::new(),
-            away: BTreeMap::new(),
+            away: Away::default(),
             departures: 0,
             numbers: 0,
             pool: TopicPool::default(),
+            exchanges: InFlight::default(),
             in_flight: 0,
+            waiting: HashMap::default(),
             parked: 0,
             dropped: DroppedState::default(),
             displaced: Vec::new(),
@@ -199,7 +232,7 @@ impl Sessions {
         if key.client_id.is_empty() || state.session.is_some() {
             return false;
         }
-        let slot = self.find(key);
+        let slot = self.find(key, self.hasher.hash_one(key));
         let session = slot.and_then(|slot| self.slots.get(slot as usize)?.as_ref());
         session.is_some_and(|session| session.open > 0)
     }
@@ -211,12 +244,12 @@ impl Sessions {
         }
     }
 
-    fn find(&self, key: KeyRef<'_>) -> Option<u32> {
+    fn find(&self, key: KeyRef<'_>, hash: u64) -> Option<u32> {
         let is_same = |&slot: &u32| {
             let session = self.slots.get(slot as usize).and_then(Option::as_ref);
             session.is_some_and(|session| session.key.borrow() == key)
         };
-        self.index.find(self.hasher.hash_one(key), is_same).copied()
+        self.index.find(hash, is_same).copied()
     }
 
     /// Attaches an accepted connection to its session.
@@ -243,16 +276,20 @@ impl Sessions {
             .as_ref()
             .is_some_and(|facts| facts.session_present);
         session.resumed = session.resumed.saturating_add(u32::from(present));
-        let discarded = if present { None } else { session.parked.take() };
-        if let Some(away) = session.away.take() {
-            self.away.remove(&away);
+        if session.away.take().is_some() {
+            self.away.came_back();
         }
+        let discarded = if present {
+            None
+        } else {
+            self.waiting.remove(&slot)
+        };
         state.session = Some(slot);
         if let (true, Some(displaced)) = (present, displaced) {
             self.displaced.push(displaced);
         }
         if let Some(parked) = discarded {
-            self.report_parked(state.facts.tap, *parked, observer);
+            self.report_parked(state.facts.tap, parked, observer);
         }
     }
 
@@ -265,11 +302,12 @@ impl Sessions {
         let key = KeyRef::of(state);
         // Clients without an identifier are not told apart by it.
         let anonymous = key.client_id.is_empty();
-        if !anonymous && let Some(slot) = self.find(key) {
+        let hash = self.hasher.hash_one(key);
+        if !anonymous && let Some(slot) = self.find(key, hash) {
             return slot;
         }
-        while self.away.len() >= self.limits.sessions
-            || (self.id_bytes > self.limits.id_bytes && !self.away.is_empty())
+        while self.away.count >= self.limits.sessions
+            || (self.id_bytes > self.limits.id_bytes && self.away.count > 0)
         {
             self.evict(observer);
         }
@@ -280,6 +318,7 @@ impl Sessions {
                 broker: key.broker,
                 client_id: key.client_id.into(),
             },
+            hash,
             number: self.numbers,
             connections: 0,
             first,
@@ -292,7 +331,6 @@ impl Sessions {
             will_published: 0,
             open: 0,
             holder: None,
-            parked: None,
             away: None,
         };
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -304,15 +342,10 @@ impl Sessions {
         }
         self.id_bytes = self.id_bytes.saturating_add(key.client_id.len());
         if !anonymous {
-            let Self {
-                index,
-                slots,
-                hasher,
-                ..
-            } = self;
-            index.insert_unique(hasher.hash_one(key), slot, |&slot| {
+            let Self { index, slots, .. } = self;
+            index.insert_unique(hash, slot, |&slot| {
                 let session = slots.get(slot as usize).and_then(Option::as_ref);
-                session.map_or(0, |session| hasher.hash_one(session.key.borrow()))
+                session.map_or(0, |session| session.hash)
             });
         }
         slot
@@ -320,9 +353,15 @@ impl Sessions {
 
     /// Reports and forgets the session that is disconnected longest.
     fn evict<O: Observer>(&mut self, observer: &mut O) {
-        if let Some((_, slot)) = self.away.pop_first() {
-            self.dropped.sessions = self.dropped.sessions.saturating_add(1);
-            self.end(slot, observer);
+        while let Some((departure, slot)) = self.away.order.pop_front() {
+            if self
+                .session(Some(slot))
+                .is_some_and(|session| session.away == Some(departure))
+            {
+                self.away.count = self.away.count.saturating_sub(1);
+                self.dropped.sessions = self.dropped.sessions.saturating_add(1);
+                return self.end(slot, observer);
+            }
         }
     }
 
@@ -330,14 +369,13 @@ impl Sessions {
         let Some(session) = self.slots.get_mut(slot as usize).and_then(Option::take) else {
             return;
         };
-        let hash = self.hasher.hash_one(session.key.borrow());
-        if let Ok(entry) = self.index.find_entry(hash, |&known| known == slot) {
+        if let Ok(entry) = self.index.find_entry(session.hash, |&known| known == slot) {
             entry.remove();
         }
         self.id_bytes = self.id_bytes.saturating_sub(session.key.client_id.len());
         self.free.push(slot);
-        if let Some(parked) = session.parked {
-            self.report_parked(session.key.tap, *parked, observer);
+        if let Some(parked) = self.waiting.remove(&slot) {
+            self.report_parked(session.key.tap, parked, observer);
         }
         observer.session(&SessionRecord {
             session: session.number,
@@ -377,13 +415,8 @@ impl Sessions {
         packet_id: u16,
         observer: &mut O,
     ) -> Option<Exchange> {
-        // Nearly always nothing waits anywhere, and then the session need not be fetched.
-        if self.parked == 0 {
-            return None;
-        }
         let tap = state.facts.tap;
-        let session = self.session(state.session)?;
-        let parked = session.parked.as_mut()?;
+        let parked = self.waiting.get_mut(&state.session?)?;
         let mut exchange = parked.exchanges.get_mut(towards).remove(&packet_id)?;
         let place = Place {
             connection: parked.connection,
@@ -393,7 +426,7 @@ impl Sessions {
         };
         let gaps = parked.gaps;
         if parked.exchanges.to_broker.is_empty() && parked.exchanges.to_client.is_empty() {
-            session.parked = None;
+            self.waiting.remove(&state.session?);
         }
         self.parked = self.parked.saturating_sub(1);
         let outcome = match exchange.outcome(gaps, true) {
@@ -440,9 +473,13 @@ impl Sessions {
         if persistent && !room {
             self.dropped.parked = self.dropped.parked.saturating_add(count as u64);
         }
-        let take = |exchanges: &mut super::exchange::Exchanges| {
-            std::mem::take(exchanges)
-                .into_iter()
+        if count == 0 {
+            return;
+        }
+        let in_flight = &mut self.exchanges;
+        let mut take = |exchanges: &mut Exchanges| {
+            let all = exchanges.drain();
+            all.filter_map(|(packet_id, index)| Some((packet_id, in_flight.take(index)?)))
                 .collect::<BTreeMap<_, _>>()
         };
         let parked = Parked {
@@ -453,14 +490,11 @@ impl Sessions {
                 to_client: take(&mut state.exchanges.to_client),
             },
         };
-        if persistent && room && count > 0 {
+        if let (Some(slot), true) = (session_slot, persistent && room) {
             self.parked = self.parked.saturating_add(count);
-            let old = self
-                .session(session_slot)
-                .and_then(|session| session.parked.replace(Box::new(parked)));
-            if let Some(old) = old {
+            if let Some(old) = self.waiting.insert(slot, parked) {
                 // What the connection did not go on with stays as it was left.
-                self.report_parked(state.facts.tap, *old, observer);
+                self.report_parked(state.facts.tap, old, observer);
             }
         } else {
             self.report_open(state.facts.tap, parked, ended, observer);
@@ -523,7 +557,7 @@ impl Sessions {
         if session.open == 0 {
             session.away = Some(departure);
             if let Some(slot) = state.session {
-                self.away.insert(departure, slot);
+                self.away.went(departure, slot, &self.slots);
             }
         }
     }
@@ -540,6 +574,6 @@ impl Sessions {
         for (_, slot) in slots {
             self.end(slot, observer);
         }
-        self.away.clear();
+        self.away = Away::default();
     }
 }

@@ -233,10 +233,12 @@ impl Subscriptions {
     }
 
     /// SUBSCRIBE and UNSUBSCRIBE packets that await their answer.
-    pub(super) fn requests(&self) -> usize {
-        self.subscribing
+    pub(super) fn requests(&self) -> u32 {
+        let count = self
+            .subscribing
             .len()
-            .saturating_add(self.unsubscribing.len())
+            .saturating_add(self.unsubscribing.len());
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// Whether a SUBSCRIBE or UNSUBSCRIBE with this identifier awaits its answer.

@@ -12,6 +12,10 @@ pub const OBSERVATIONS_BEYOND: u64 = 10;
 
 const SIGNIFICANT_DIGITS: u8 = 3;
 
+/// Each power of two from 2048 ns on is divided into so many buckets; below, each nanosecond has
+/// one: HdrHistogram's layout for three significant digits.
+const HALF: u64 = 1024;
+
 /// A histogram of delays in nanoseconds, with three significant digits from 1 ns to
 /// [`HIGHEST_TRACKED`], beside an exact count, mean, minimum and maximum.
 ///
@@ -23,8 +27,9 @@ const SIGNIFICANT_DIGITS: u8 = 3;
 /// up to about 260 KiB at an hour.
 #[derive(Clone, Debug, Default)]
 pub struct Delays {
-    /// Of what is not negative; made at the first such observation.
-    histogram: Option<Box<Histogram<u64>>>,
+    /// Counts of what is not negative, by [`bucket_of`]: a bare array, since two or three of these
+    /// are written to for every handshake.
+    counts: Vec<u64>,
     negative: u64,
     /// Exact: 2⁶⁴ observations of 64 bits do not overflow it.
     sum: i128,
@@ -57,12 +62,24 @@ impl Delays {
         match u64::try_from(nanos) {
             Err(_) => self.negative += 1,
             Ok(nanos) => {
-                let highest = HIGHEST_TRACKED.as_nanos().unsigned_abs();
-                let histogram = self.histogram.get_or_insert_with(empty_histogram);
-                let recorded = histogram.record(nanos.min(highest));
-                debug_assert!(recorded.is_ok(), "it grows by itself");
+                let bucket = bucket_of(nanos.min(HIGHEST_TRACKED.as_nanos().unsigned_abs()));
+                match self.counts.get_mut(bucket) {
+                    Some(count) => *count += 1,
+                    None => self.grow(bucket, 1),
+                }
             }
         }
+    }
+
+    /// Makes room up to a bucket's power of two, so that milliseconds do not pay for an hour, and
+    /// adds to the bucket.
+    #[cold]
+    fn grow(&mut self, bucket: usize, by: u64) {
+        let half = HALF as usize;
+        let length = (bucket / half + 1) * half;
+        self.counts.reserve_exact(length - self.counts.len());
+        self.counts.resize(length, 0);
+        self.counts[bucket] += by;
     }
 
     /// Adds all observations of `other`: the result is that of recording both here.
@@ -73,10 +90,13 @@ impl Delays {
         if let Some(extremes) = other.extremes {
             self.widen(extremes);
         }
-        if let Some(theirs) = &other.histogram {
-            let ours = self.histogram.get_or_insert_with(empty_histogram);
-            let added = ours.add(theirs.as_ref());
-            debug_assert!(added.is_ok(), "it grows by itself");
+        if let Some(last) = other.counts.len().checked_sub(1)
+            && self.counts.len() <= last
+        {
+            self.grow(last, 0);
+        }
+        for (ours, theirs) in self.counts.iter_mut().zip(&other.counts) {
+            *ours += theirs;
         }
     }
 
@@ -136,31 +156,52 @@ impl Delays {
     /// [`HIGHEST_TRACKED`] give about that.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<i64> {
-        let histogram = self.histogram.as_ref()?;
-        let rank = nearest_rank(q, histogram.len());
-        if histogram.len().saturating_sub(rank) < OBSERVATIONS_BEYOND {
+        let recorded = self.count - self.negative;
+        let rank = nearest_rank(q, recorded);
+        if recorded.saturating_sub(rank) < OBSERVATIONS_BEYOND {
             return None;
         }
         let mut below = 0;
-        let bucket = histogram.iter_recorded().find(|bucket| {
-            below += bucket.count_at_value();
+        let bucket = self.counts.iter().position(|count| {
+            below += count;
             below >= rank
         })?;
-        let value = i64::try_from(bucket.value_iterated_to()).ok()?;
+        let value = i64::try_from(extent_of(bucket).1).ok()?;
         Some(value.min(self.max()?))
     }
 
     /// The histogram of what is not negative, for those who write it out; `None` where there is
     /// no such observation.
     #[must_use]
-    pub fn histogram(&self) -> Option<&Histogram<u64>> {
-        self.histogram.as_deref()
+    pub fn histogram(&self) -> Option<Histogram<u64>> {
+        if self.counts.is_empty() {
+            return None;
+        }
+        let mut histogram =
+            Histogram::new(SIGNIFICANT_DIGITS).expect("three significant digits are allowed");
+        for (bucket, &count) in self.counts.iter().enumerate() {
+            if count > 0 {
+                let recorded = histogram.record_n(extent_of(bucket).0, count);
+                debug_assert!(recorded.is_ok(), "it grows by itself");
+            }
+        }
+        Some(histogram)
     }
 }
 
-/// Grows by itself, so that milliseconds do not pay for an hour.
-fn empty_histogram() -> Box<Histogram<u64>> {
-    Box::new(Histogram::new(SIGNIFICANT_DIGITS).expect("three significant digits are allowed"))
+/// The bucket that counts a value.
+fn bucket_of(nanos: u64) -> usize {
+    // How many powers of two it is beyond the range where each nanosecond has a bucket.
+    let power = u64::from(53 - (nanos | (2 * HALF - 1)).leading_zeros());
+    (power * HALF + (nanos >> power)) as usize
+}
+
+/// The lowest and the highest value that a bucket counts.
+fn extent_of(bucket: usize) -> (u64, u64) {
+    let bucket = bucket as u64;
+    let power = (bucket / HALF).saturating_sub(1);
+    let lowest = (bucket - power * HALF) << power;
+    (lowest, lowest + ((1 << power) - 1))
 }
 
 /// ⌈q·n⌉, from 1 to n. A product that misses an integer by a rounding error only is that integer:

@@ -64,6 +64,9 @@ pub struct Connection {
     pub(super) key: FlowKey,
     /// Time of the latest segment.
     pub last: Timestamp,
+    /// Shortest times seen from a segment to its answer, by the direction of the segment;
+    /// `TimeDelta::MAX` where none was.
+    shortest: [TimeDelta; 2],
     /// The latest frame, as file and number within it.
     pub last_frame: (u32, u64),
     pub(super) slot: u32,
@@ -86,11 +89,6 @@ pub struct Connection {
     pub initiator_known: bool,
     /// Time of the first segment.
     pub first: Timestamp,
-    /// Shortest time seen from a segment of the forward sender to its answer: the part of the
-    /// round trip between the tap and `endpoints[1]`.
-    pub round_trip_beyond: Option<TimeDelta>,
-    /// The same towards `endpoints[0]`.
-    pub round_trip_before: Option<TimeDelta>,
     /// From SYN to the first ACK of the initiator.
     pub handshake_time: Option<TimeDelta>,
     pub(super) syn_time: Option<Timestamp>,
@@ -121,8 +119,7 @@ impl Connection {
             initiator_known: segment.flags.syn(),
             first: segment.time,
             last: segment.time,
-            round_trip_beyond: None,
-            round_trip_before: None,
+            shortest: [TimeDelta::MAX; 2],
             handshake_time: None,
             slot,
             halves: [HalfStream::default(), HalfStream::default()],
@@ -189,22 +186,6 @@ impl Connection {
         match direction {
             Direction::Forward => forward,
             Direction::Reverse => reverse,
-        }
-    }
-
-    /// What stays of a closed connection: enough to recognise its stray segments.
-    pub(super) fn remembered(&self, reason: EndReason) -> Self {
-        let half = |half: &HalfStream| HalfStream {
-            next: half.next,
-            offset: half.offset,
-            anchored: half.anchored,
-            ..HalfStream::default()
-        };
-        let [forward, reverse] = &self.halves;
-        Self {
-            halves: [half(forward), half(reverse)],
-            closed: Some(reason),
-            ..*self
         }
     }
 
@@ -276,11 +257,27 @@ impl Connection {
         if time < TimeDelta::ZERO {
             return;
         }
+        let [forward, reverse] = &mut self.shortest;
         let best = match direction {
-            Direction::Forward => &mut self.round_trip_beyond,
-            Direction::Reverse => &mut self.round_trip_before,
+            Direction::Forward => forward,
+            Direction::Reverse => reverse,
         };
-        *best = Some(best.map_or(time, |known| known.min(time)));
+        *best = time.min(*best);
+    }
+
+    /// Shortest time seen from a segment of the forward sender to its answer: the part of the
+    /// round trip between the tap and `endpoints[1]`.
+    #[must_use]
+    pub fn round_trip_beyond(&self) -> Option<TimeDelta> {
+        let [forward, _] = self.shortest;
+        (forward != TimeDelta::MAX).then_some(forward)
+    }
+
+    /// The same towards `endpoints[0]`.
+    #[must_use]
+    pub fn round_trip_before(&self) -> Option<TimeDelta> {
+        let [_, reverse] = self.shortest;
+        (reverse != TimeDelta::MAX).then_some(reverse)
     }
 
     /// Both sides sent their FIN, and everything before it was handed on.

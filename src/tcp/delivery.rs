@@ -7,7 +7,7 @@ use super::connection::{Connection, EndReason};
 use super::sequence::SequenceNumber;
 use super::stream::{Arrival, add};
 use super::table::{FlowTable, Mark, Retirement};
-use super::{Chunk, Direction, Event, Gap, GapReason, Limits};
+use super::{Chunk, Direction, Event, Gap, GapReason};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
@@ -58,7 +58,11 @@ enum Step {
         offset: u64,
         bytes: u32,
     },
-    Closed(EndReason),
+    /// In a slot, or departed.
+    Closed {
+        slot: Option<u32>,
+        reason: EndReason,
+    },
 }
 
 /// What one segment made available, lent out event by event.
@@ -128,7 +132,13 @@ impl Delivery<'_, '_> {
                 offset,
                 bytes,
             ),
-            Step::Closed(reason) => Event::Closed(self.table.departed.as_deref()?, reason),
+            Step::Closed { slot, reason } => {
+                let connection = match slot {
+                    Some(slot) => self.table.connection(slot as usize),
+                    None => self.table.departed.as_deref(),
+                };
+                Event::Closed(connection?, reason)
+            }
             Step::Segment {
                 slot,
                 offset,
@@ -255,7 +265,7 @@ impl Delivery<'_, '_> {
             half.begin_sample(end, segment.time);
         }
         if segment.flags.ack() {
-            acknowledge(connection, segment, direction, &limits);
+            acknowledge(connection, segment, direction, limits.window_bytes);
         }
         let opposite_waits = connection.half(direction.opposite()).backlog.is_some();
         // Nothing waits and nobody closes: the usual segment needs no second look.
@@ -522,19 +532,20 @@ impl Delivery<'_, '_> {
             other => other,
         };
         if !linger {
-            self.table.departed = self.table.release(slot);
-            return Some(Step::Closed(reason));
+            let departed = self.table.release(slot);
+            self.table.depart(departed);
+            return Some(Step::Closed { slot: None, reason });
         }
         let number = connection.number;
-        // The slot keeps a bare copy of what stray segments are recognised by.
-        let place = self.table.slots.get_mut(slot as usize)?;
-        let mut connection = place.take()?;
-        *place = Some(Box::new(connection.remembered(reason)));
+        // It stays for a while, to recognise stray segments by.
+        let connection = self.table.slots.get_mut(slot as usize)?.as_deref_mut()?;
         connection.closed = Some(reason);
-        self.table.departed = Some(connection);
         self.table.live = self.table.live.saturating_sub(1);
         self.table.lingering.push_back((at.time, slot, number));
-        Some(Step::Closed(reason))
+        Some(Step::Closed {
+            slot: Some(slot),
+            reason,
+        })
     }
 
     fn flush(
@@ -574,14 +585,14 @@ pub(super) fn acknowledge(
     connection: &mut Connection,
     segment: &Segment<'_>,
     direction: Direction,
-    limits: &Limits,
+    window: u64,
 ) {
     let number = SequenceNumber(segment.acknowledgment);
     let opposite = direction.opposite();
     let half = connection.half_mut(opposite);
     if let Some(next) = half.next {
         let ahead = i64::from(number.distance_from(next));
-        if ahead > 0 && ahead.unsigned_abs() > limits.window_bytes {
+        if ahead > 0 && ahead.unsigned_abs() > window {
             return;
         }
     }

@@ -39,7 +39,7 @@ impl FlowTable {
         {
             return Quick::General;
         }
-        let limits = self.limits;
+        let window = self.limits.window_bytes;
         // Most often the hint is right, and the index is not needed a second time.
         let hinted = self.connection(flow.slot as usize);
         let slot = match hinted {
@@ -68,7 +68,7 @@ impl FlowTable {
             Direction::Reverse => connection.seen[1] = true,
         }
         if segment.flags.ack() {
-            acknowledge(connection, segment, direction, &limits);
+            acknowledge(connection, segment, direction, window);
         }
         if segment.payload_length == 0 {
             return Quick::Nothing;

@@ -1,7 +1,7 @@
 //! The flow table: which connection a segment belongs to, and the life of connections.
 
 use std::collections::VecDeque;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::IpAddr;
 
 use hashbrown::HashTable;
@@ -16,20 +16,34 @@ use super::stream::{HalfStream, Waiting, add};
 use super::{Direction, Limits};
 
 /// Both endpoints in one order, whichever way a segment goes, and the tap that saw it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct FlowKey {
-    low: u128,
-    high: u128,
+    low: (u64, u64),
+    high: (u64, u64),
     ports: u32,
     tap: u16,
+}
+
+impl Hash for FlowKey {
+    #[inline]
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let wide = |(first, second)| u128::from(first) << 64 | u128::from(second);
+        hasher.write_u128(wide(self.low));
+        hasher.write_u128(wide(self.high));
+        hasher.write_u64(u64::from(self.ports) << 16 | u64::from(self.tap));
+    }
 }
 
 impl FlowKey {
     /// The key, and whether the segment goes from the lower endpoint to the higher one.
     fn new(segment: &Segment<'_>) -> (Self, bool) {
         let flat = |endpoint: &Endpoint| match endpoint.address {
-            IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-            IpAddr::V6(address) => address.to_bits(),
+            // Mapped to IPv6.
+            IpAddr::V4(address) => (0, 0xffff << 32 | u64::from(address.to_bits())),
+            IpAddr::V6(address) => {
+                let bits = address.to_bits();
+                ((bits >> 64) as u64, bits as u64)
+            }
         };
         let source = (flat(&segment.source), segment.source.port);
         let destination = (flat(&segment.destination), segment.destination.port);
@@ -53,7 +67,7 @@ impl FlowKey {
 }
 
 /// A segment's flow, looked up once: see [`FlowTable::hash`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct FlowHash {
     pub(super) key: FlowKey,
     pub(super) from_low: bool,
@@ -101,6 +115,8 @@ pub struct FlowTable {
     pub(super) statistics: TableStatistics,
     pub(super) lent: Option<Waiting>,
     pub(super) departed: Option<Box<Connection>>,
+    /// Memory of connections that are gone, for those that come.
+    spare: Vec<Box<Connection>>,
 }
 
 impl std::fmt::Debug for FlowKey {
@@ -145,6 +161,8 @@ impl Mark {
     }
 }
 
+/// How many connections' memory is kept for the next ones.
+const SPARE: usize = 1024;
 /// How many slots are looked at to find a connection to evict, and to expire idle ones.
 const EVICTION_SAMPLE: usize = 64;
 const SWEEP_SLOTS: usize = 8;
@@ -171,6 +189,7 @@ impl FlowTable {
             statistics: TableStatistics::default(),
             lent: None,
             departed: None,
+            spare: Vec::new(),
         }
     }
 
@@ -228,15 +247,27 @@ impl FlowTable {
         let slot = flow.slot as usize;
         let connection = self.connection(slot)?;
         let [forward, reverse] = &connection.halves;
-        std::hint::black_box((
-            connection.last,
-            connection.last_frame,
-            forward.next,
-            forward.fin_delivered,
-            reverse.next,
-            reverse.fin_delivered,
-        ));
+        // One value made of all, since each would be stored by itself.
+        let near = |half: &HalfStream| half.offset ^ u64::from(half.fin_delivered);
+        std::hint::black_box(
+            near(forward)
+                ^ near(reverse)
+                ^ connection.last.as_nanos() as u64
+                ^ connection.last_frame.1,
+        );
         Some(slot)
+    }
+
+    /// Fetches what opening a connection will look at, for soon, when `opened` others are opened
+    /// before it.
+    #[inline]
+    pub fn touch_opening(&self, opened: usize) {
+        let first = opened.wrapping_mul(SWEEP_SLOTS_OPENING).wrapping_add(1);
+        for ahead in (first..).take(SWEEP_SLOTS_OPENING) {
+            if let Some(connection) = self.connection(self.hand.wrapping_add(ahead)) {
+                std::hint::black_box(connection.last);
+            }
+        }
     }
 
     /// Connections are to be let go before the next segment.
@@ -343,7 +374,7 @@ impl FlowTable {
                 Some(reason)
                     if segment.flags.syn() || continues(connection, segment, direction, reason) =>
                 {
-                    self.release(slot);
+                    self.forget(slot);
                 }
                 Some(_) => {
                     add(&mut self.statistics.stray_segments);
@@ -376,13 +407,14 @@ impl FlowTable {
             u32::try_from(self.slots.len().saturating_sub(1)).unwrap_or(u32::MAX)
         });
         let number = self.statistics.connections;
-        let connection = Box::new(Connection::new(
-            number,
-            slot,
-            flow.key,
-            flow.from_low,
-            segment,
-        ));
+        let connection = Connection::new(number, slot, flow.key, flow.from_low, segment);
+        let connection = match self.spare.pop() {
+            Some(mut spare) => {
+                *spare = connection;
+                spare
+            }
+            None => Box::new(connection),
+        };
         let direction = connection.direction(flow.from_low);
         if let Some(place) = self.slots.get_mut(slot as usize) {
             *place = Some(connection);
@@ -468,7 +500,7 @@ impl FlowTable {
                 .connection(slot as usize)
                 .is_some_and(|known| known.number == number)
             {
-                self.release(slot);
+                self.forget(slot);
             }
         }
         if self.statistics.segments.is_multiple_of(SWEEP_EVERY) {
@@ -483,12 +515,17 @@ impl FlowTable {
             let Some(connection) = self.advance_hand() else {
                 continue;
             };
+            let silence = segment.time - connection.last;
+            // Most often this tells, and the rest need not be fetched.
+            if connection.closed.is_some() || silence < half_open.min(idle) {
+                continue;
+            }
             let patience = if connection.half_open() {
                 half_open
             } else {
                 idle
             };
-            if connection.closed.is_some() || segment.time - connection.last < patience {
+            if silence < patience {
                 continue;
             }
             let (slot, at) = (connection.slot, Mark::of(segment));
@@ -523,6 +560,26 @@ impl FlowTable {
         }
         self.free.push(slot);
         Some(connection)
+    }
+
+    /// Frees a slot whose connection was told of before.
+    fn forget(&mut self, slot: u32) {
+        if let Some(connection) = self.release(slot) {
+            self.reuse(connection);
+        }
+    }
+
+    /// Keeps a connection that is gone until it was told of.
+    pub(super) fn depart(&mut self, connection: Option<Box<Connection>>) {
+        if let Some(before) = std::mem::replace(&mut self.departed, connection) {
+            self.reuse(before);
+        }
+    }
+
+    fn reuse(&mut self, connection: Box<Connection>) {
+        if self.spare.len() < SPARE {
+            self.spare.push(connection);
+        }
     }
 
     pub(super) fn half_mut(&mut self, slot: u32, direction: Direction) -> Option<&mut HalfStream> {

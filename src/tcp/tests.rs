@@ -255,11 +255,11 @@ fn handshake_gives_both_halves_of_the_round_trip() {
     feeder.wait(20).push(segment(true, 101, 501, ACK, b""));
     let connection = feeder.table.connection(0).unwrap();
     assert_eq!(
-        connection.round_trip_beyond,
+        connection.round_trip_beyond(),
         Some(TimeDelta::from_nanos(3_001_000))
     );
     assert_eq!(
-        connection.round_trip_before,
+        connection.round_trip_before(),
         Some(TimeDelta::from_nanos(20_001_000))
     );
     assert_eq!(
@@ -275,7 +275,10 @@ fn a_repeated_syn_gives_no_round_trip_from_an_ambiguous_answer() {
     feeder.push(segment(true, 100, 0, SYN, b""));
     feeder.wait(1000).push(segment(true, 100, 0, SYN, b""));
     feeder.push(segment(false, 500, 101, SYN | ACK, b""));
-    assert_eq!(feeder.table.connection(0).unwrap().round_trip_beyond, None);
+    assert_eq!(
+        feeder.table.connection(0).unwrap().round_trip_beyond(),
+        None
+    );
     assert_eq!(feeder.table.statistics().connections, 1);
 }
 

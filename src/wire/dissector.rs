@@ -99,26 +99,33 @@ impl Dissector {
     /// which completed it.
     #[inline]
     pub fn dissect<'a>(&'a mut self, frame: &Frame<'a>) -> Dissection<'a> {
-        match self.dissect_usual(frame) {
-            Some(dissection) => dissection,
+        let mut segment = Segment::EMPTY;
+        match self.dissect_usual(frame, &mut segment) {
+            Some(Ok(())) => Dissection::Tcp(segment),
+            Some(Err(skip)) => Dissection::Skipped(skip),
             None => self.dissect_any(frame),
         }
     }
 
     /// Takes a usual frame apart: one whose segment borrows nothing of the dissector's, so that
-    /// several can be held at once. `None` where it takes [`dissect`](Self::dissect); then
-    /// nothing was counted.
+    /// several can be held at once. Its segment is written `into` a place of the caller's, unless
+    /// the frame is skipped. `None` where it takes [`dissect`](Self::dissect); then nothing was
+    /// counted.
     #[inline(always)]
-    pub fn dissect_usual<'f>(&mut self, frame: &Frame<'f>) -> Option<Dissection<'f>> {
-        let (segment, tcp) = quick::segment(frame)?;
+    pub fn dissect_usual<'f>(
+        &mut self,
+        frame: &Frame<'f>,
+        into: &mut Segment<'f>,
+    ) -> Option<Result<(), Skip>> {
+        let tcp = quick::segment(frame, into)?;
         count(&mut self.statistics.frames);
         let mirror = self.mirror.as_mut();
-        if mirror.is_some_and(|mirror| mirror.is_copy(&segment, tcp)) {
+        if mirror.is_some_and(|mirror| mirror.is_copy(into, tcp)) {
             count(&mut self.statistics.mirrored_frames);
-            return Some(Dissection::Skipped(Skip::Mirrored));
+            return Some(Err(Skip::Mirrored));
         }
         count(&mut self.statistics.segments);
-        Some(Dissection::Tcp(segment))
+        Some(Ok(()))
     }
 
     /// The general way.

@@ -1,7 +1,7 @@
 //! What a frame is taken apart into.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::time::Timestamp;
 
@@ -12,6 +12,13 @@ pub struct Endpoint {
     pub address: IpAddr,
     /// The TCP port.
     pub port: u16,
+}
+
+impl Endpoint {
+    const UNSPECIFIED: Self = Self {
+        address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        port: 0,
+    };
 }
 
 impl fmt::Display for Endpoint {
@@ -83,6 +90,28 @@ impl std::ops::BitOr for TcpFlags {
     fn bitor(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
+}
+
+impl Segment<'_> {
+    /// A place for a segment.
+    pub const EMPTY: Self = Self {
+        time: Timestamp::from_nanos(0),
+        tap: 0,
+        file: 0,
+        frame: 0,
+        source: Endpoint::UNSPECIFIED,
+        destination: Endpoint::UNSPECIFIED,
+        sequence: 0,
+        acknowledgment: 0,
+        flags: TcpFlags(0),
+        window: 0,
+        payload: &[],
+        payload_length: 0,
+        ip_identification: 0,
+        hop_limit: 0,
+        window_scale: None,
+        maximum_segment_size: None,
+    };
 }
 
 /// A TCP segment as it was seen.

@@ -106,14 +106,21 @@ enum Phase {
     Broken,
 }
 
-/// Splits one direction of a connection into control packets.
-/// What every packet touches comes first.
+/// Splits one direction of a connection into control packets. Between packets, where a stream is
+/// nearly always, it is three words: with many connections, fetching it costs more than using it.
 #[derive(Debug)]
-#[repr(C)]
 pub struct PacketStream<M> {
     phase: Phase,
     header_length: u8,
     header_bytes: [u8; 5],
+    /// What is unfinished; `None` from the beginning of the next packet on.
+    rest: Option<Box<Unfinished<M>>>,
+    skipped: u64,
+}
+
+/// A packet that is split over chunks, or bytes in which one is searched for.
+#[derive(Debug)]
+struct Unfinished<M> {
     /// Nothing more goes into `body`: bytes before it are missing, or it is full.
     sealed: bool,
     /// The beginning of an unfinished packet's body.
@@ -124,8 +131,22 @@ pub struct PacketStream<M> {
     missing: u32,
     hash: Option<Box<PayloadHash>>,
     search: Option<Box<Search<M>>>,
-    skipped: u64,
     first: Option<M>,
+}
+
+impl<M> Default for Unfinished<M> {
+    fn default() -> Self {
+        Self {
+            sealed: false,
+            body: Vec::new(),
+            header: NO_HEADER,
+            passed: 0,
+            missing: 0,
+            hash: None,
+            search: None,
+            first: None,
+        }
+    }
 }
 
 /// The running hash of a payload that is not kept.
@@ -144,191 +165,10 @@ const NO_HEADER: FixedHeader = FixedHeader {
     overlong: false,
 };
 
-impl<M: Copy> PacketStream<M> {
-    /// A stream whose first byte begins a packet (`synchronised`), or one that was joined
-    /// somewhere in the middle.
-    #[must_use]
-    pub fn new(synchronised: bool) -> Self {
-        Self {
-            phase: if synchronised {
-                Phase::Header
-            } else {
-                Phase::Searching
-            },
-            header_length: 0,
-            header_bytes: [0; 5],
-            header: NO_HEADER,
-            first: None,
-            body: Vec::new(),
-            passed: 0,
-            missing: 0,
-            sealed: false,
-            hash: None,
-            search: None,
-            skipped: 0,
-        }
-    }
-
-    /// Bytes that this stream keeps in memory.
-    #[must_use]
-    pub fn buffered(&self) -> usize {
-        let search = self.search.as_ref().map_or(0, |search| search.buffered());
-        self.body.len().saturating_add(search)
-    }
-
-    /// Bytes passed over because no packet could be verified in them.
-    #[must_use]
-    pub const fn skipped(&self) -> u64 {
-        self.skipped
-    }
-
-    /// The stream is at the end of a packet, so nothing is unfinished.
-    #[must_use]
-    pub fn at_boundary(&self) -> bool {
-        self.phase == Phase::Header && self.header_length == 0
-    }
-
-    /// The packet that is unfinished, if its fixed header is known.
-    #[must_use]
-    pub fn unfinished(&self) -> Option<FixedHeader> {
-        (self.phase == Phase::Body).then_some(self.header)
-    }
-
-    /// The mark of the earliest chunk that a later packet may still need; `None` where nothing
-    /// is unfinished.
-    #[must_use]
-    pub fn begun(&self) -> Option<M> {
-        match self.phase {
-            Phase::Header if self.header_length == 0 => None,
-            Phase::Header | Phase::Body => self.first,
-            Phase::Searching | Phase::Replaying => self.search.as_ref()?.first_mark(),
-            Phase::Broken => None,
-        }
-    }
-
-    /// Takes bytes from the front of `input` until a packet ends; `None` when they are used up.
-    /// Call it again until then.
-    pub fn next<'o, 'i: 'o>(
-        &'o mut self,
-        input: &mut Input<'i, M>,
-        level: ProtocolLevel,
-        limits: &StreamLimits,
-    ) -> Option<Output<'o, M>> {
-        if self.phase == Phase::Header && self.header_length == 0 {
-            if self.body.capacity() > 0 {
-                self.body = Vec::new();
-            }
-            // The usual case: a packet begins here and lies whole in the chunk.
-            let bytes = input.bytes;
-            if let HeaderResult::Complete(header) = parse_fixed_header(bytes)
-                && let Some((packet, rest)) =
-                    bytes.split_at_checked(header.packet_length() as usize)
-                && let Some(body) = packet.get(usize::from(header.header_length)..)
-            {
-                input.bytes = rest;
-                return Some(Output::Packet(Framed {
-                    header,
-                    body,
-                    first: input.mark,
-                    last: input.mark,
-                    missing: 0,
-                    payload_hash: None,
-                }));
-            }
-        }
-        self.next_split(input, level, limits)
-    }
-
-    fn next_split<'o, 'i: 'o>(
-        &'o mut self,
-        input: &mut Input<'i, M>,
-        level: ProtocolLevel,
-        limits: &StreamLimits,
-    ) -> Option<Output<'o, M>> {
-        if self.phase == Phase::Searching {
-            self.search(input);
-        }
-        if self.phase == Phase::Replaying {
-            if self
-                .search
-                .as_ref()
-                .is_some_and(|search| search.holds_packet())
-            {
-                return self.search.as_mut()?.replay();
-            }
-            self.end_replay(level, limits);
-        }
-        match self.phase {
-            Phase::Header | Phase::Body => self.gather(input, level, limits),
-            Phase::Searching | Phase::Replaying => None,
-            Phase::Broken => {
-                self.skipped = self.skipped.saturating_add(input.bytes.len() as u64);
-                input.bytes = &[];
-                None
-            }
-        }
-    }
-
-    /// Takes bytes of the fixed header, then of the body.
-    fn gather<'o, 'i: 'o>(
-        &'o mut self,
-        input: &mut Input<'i, M>,
-        level: ProtocolLevel,
-        limits: &StreamLimits,
-    ) -> Option<Output<'o, M>> {
-        if self.phase == Phase::Header && !self.gather_header(input)? {
-            return Some(Output::BadLength {
-                first_byte: self.header_bytes.first().copied()?,
-                first: self.first?,
-                last: input.mark,
-            });
-        }
-        let wanted = self.header.remaining_length.saturating_sub(self.passed);
-        let count = input.bytes.len().min(wanted as usize);
-        let (bytes, rest) = input.bytes.split_at_checked(count)?;
-        input.bytes = rest;
-        self.keep(bytes, level, limits);
-        if self.passed < self.header.remaining_length {
-            return None;
-        }
-        Some(self.complete(input.mark, Phase::Header))
-    }
-
-    /// `None`: more bytes are needed. `Some(false)`: the length is malformed.
-    fn gather_header(&mut self, input: &mut Input<'_, M>) -> Option<bool> {
-        loop {
-            let kept = self.header_bytes.get(..usize::from(self.header_length))?;
-            match parse_fixed_header(kept) {
-                HeaderResult::Complete(header) => {
-                    self.begin_body(header);
-                    return Some(true);
-                }
-                HeaderResult::Malformed => {
-                    self.phase = Phase::Broken;
-                    return Some(false);
-                }
-                HeaderResult::Incomplete => {
-                    let (&byte, rest) = input.bytes.split_first()?;
-                    input.bytes = rest;
-                    if self.header_length == 0 {
-                        self.first = Some(input.mark);
-                    }
-                    *self.header_bytes.get_mut(usize::from(self.header_length))? = byte;
-                    self.header_length = self.header_length.saturating_add(1);
-                }
-            }
-        }
-    }
-
-    fn begin_body(&mut self, header: FixedHeader) {
-        self.header = header;
-        self.header_length = 0;
-        self.phase = Phase::Body;
-        self.body = Vec::new();
-        self.passed = 0;
-        self.missing = 0;
-        self.sealed = false;
-        self.hash = None;
+impl<M> Unfinished<M> {
+    /// Bytes that the body still lacks.
+    fn wanted(&self) -> u32 {
+        self.header.remaining_length.saturating_sub(self.passed)
     }
 
     /// Takes bytes of the body: into memory, and beyond the limit into the payload's hash.
@@ -388,17 +228,211 @@ impl<M: Copy> PacketStream<M> {
         hash.update(publish.payload);
         Some(Box::new(PayloadHash(hash)))
     }
+}
+
+impl<M: Copy> PacketStream<M> {
+    /// A stream whose first byte begins a packet (`synchronised`), or one that was joined
+    /// somewhere in the middle.
+    #[must_use]
+    pub fn new(synchronised: bool) -> Self {
+        Self {
+            phase: if synchronised {
+                Phase::Header
+            } else {
+                Phase::Searching
+            },
+            header_length: 0,
+            header_bytes: [0; 5],
+            rest: None,
+            skipped: 0,
+        }
+    }
+
+    /// Bytes that this stream keeps in memory.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        let Some(rest) = &self.rest else { return 0 };
+        let search = rest.search.as_ref().map_or(0, |search| search.buffered());
+        rest.body.len().saturating_add(search)
+    }
+
+    /// Bytes passed over because no packet could be verified in them.
+    #[must_use]
+    pub const fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// The stream is at the end of a packet, so nothing is unfinished.
+    #[must_use]
+    pub fn at_boundary(&self) -> bool {
+        self.phase == Phase::Header && self.header_length == 0
+    }
+
+    /// The packet that is unfinished, if its fixed header is known.
+    #[must_use]
+    pub fn unfinished(&self) -> Option<FixedHeader> {
+        let rest = self.rest.as_ref()?;
+        (self.phase == Phase::Body).then_some(rest.header)
+    }
+
+    /// The mark of the earliest chunk that a later packet may still need; `None` where nothing
+    /// is unfinished.
+    #[must_use]
+    pub fn begun(&self) -> Option<M> {
+        match self.phase {
+            Phase::Header if self.header_length == 0 => None,
+            Phase::Header | Phase::Body => self.rest.as_ref()?.first,
+            Phase::Searching | Phase::Replaying => {
+                self.rest.as_ref()?.search.as_ref()?.first_mark()
+            }
+            Phase::Broken => None,
+        }
+    }
+
+    /// Takes bytes from the front of `input` until a packet ends; `None` when they are used up.
+    /// Call it again until then.
+    pub fn next<'o, 'i: 'o>(
+        &'o mut self,
+        input: &mut Input<'i, M>,
+        level: ProtocolLevel,
+        limits: &StreamLimits,
+    ) -> Option<Output<'o, M>> {
+        // The usual case: a packet begins here and lies whole in the chunk.
+        if let Some((header, body)) = self.next_whole(input) {
+            return Some(Output::Packet(Framed {
+                header,
+                body,
+                first: input.mark,
+                last: input.mark,
+                missing: 0,
+                payload_hash: None,
+            }));
+        }
+        self.next_split(input, level, limits)
+    }
+
+    /// Takes a packet that begins at the front of `input` and lies whole in it; `None` where it
+    /// takes [`next`](Self::next).
+    #[inline]
+    pub fn next_whole<'i>(&mut self, input: &mut Input<'i, M>) -> Option<(FixedHeader, &'i [u8])> {
+        if self.phase != Phase::Header || self.header_length != 0 {
+            return None;
+        }
+        if self.rest.is_some() {
+            self.rest = None;
+        }
+        let HeaderResult::Complete(header) = parse_fixed_header(input.bytes) else {
+            return None;
+        };
+        let length = header.packet_length() as usize;
+        let (packet, rest) = input.bytes.split_at_checked(length)?;
+        let body = packet.get(usize::from(header.header_length)..)?;
+        input.bytes = rest;
+        Some((header, body))
+    }
+
+    fn next_split<'o, 'i: 'o>(
+        &'o mut self,
+        input: &mut Input<'i, M>,
+        level: ProtocolLevel,
+        limits: &StreamLimits,
+    ) -> Option<Output<'o, M>> {
+        if self.phase == Phase::Searching {
+            self.search(input);
+        }
+        if self.phase == Phase::Replaying {
+            let search = self.rest.as_ref().and_then(|rest| rest.search.as_ref());
+            if search.is_some_and(|search| search.holds_packet()) {
+                return self.rest.as_mut()?.search.as_mut()?.replay();
+            }
+            self.end_replay(level, limits);
+        }
+        match self.phase {
+            Phase::Header | Phase::Body => self.gather(input, level, limits),
+            Phase::Searching | Phase::Replaying => None,
+            Phase::Broken => {
+                self.skipped = self.skipped.saturating_add(input.bytes.len() as u64);
+                input.bytes = &[];
+                None
+            }
+        }
+    }
+
+    /// Takes bytes of the fixed header, then of the body.
+    fn gather<'o, 'i: 'o>(
+        &'o mut self,
+        input: &mut Input<'i, M>,
+        level: ProtocolLevel,
+        limits: &StreamLimits,
+    ) -> Option<Output<'o, M>> {
+        if self.phase == Phase::Header && !self.gather_header(input)? {
+            return Some(Output::BadLength {
+                first_byte: self.header_bytes.first().copied()?,
+                first: self.rest.as_ref()?.first?,
+                last: input.mark,
+            });
+        }
+        let rest = self.rest.get_or_insert_default();
+        let wanted = rest.wanted();
+        let count = input.bytes.len().min(wanted as usize);
+        let (bytes, others) = input.bytes.split_at_checked(count)?;
+        input.bytes = others;
+        rest.keep(bytes, level, limits);
+        if rest.wanted() > 0 {
+            return None;
+        }
+        Some(self.complete(input.mark, Phase::Header))
+    }
+
+    /// `None`: more bytes are needed. `Some(false)`: the length is malformed.
+    fn gather_header(&mut self, input: &mut Input<'_, M>) -> Option<bool> {
+        loop {
+            let kept = self.header_bytes.get(..usize::from(self.header_length))?;
+            match parse_fixed_header(kept) {
+                HeaderResult::Complete(header) => {
+                    self.begin_body(header);
+                    return Some(true);
+                }
+                HeaderResult::Malformed => {
+                    self.phase = Phase::Broken;
+                    return Some(false);
+                }
+                HeaderResult::Incomplete => {
+                    let (&byte, rest) = input.bytes.split_first()?;
+                    input.bytes = rest;
+                    if self.header_length == 0 {
+                        self.rest.get_or_insert_default().first = Some(input.mark);
+                    }
+                    *self.header_bytes.get_mut(usize::from(self.header_length))? = byte;
+                    self.header_length = self.header_length.saturating_add(1);
+                }
+            }
+        }
+    }
+
+    fn begin_body(&mut self, header: FixedHeader) {
+        self.header_length = 0;
+        self.phase = Phase::Body;
+        let rest = self.rest.get_or_insert_default();
+        **rest = Unfinished {
+            header,
+            first: rest.first,
+            search: rest.search.take(),
+            ..Unfinished::default()
+        };
+    }
 
     /// Lends the packet that just ended; its memory goes when the next one begins.
     fn complete(&mut self, last: M, next: Phase) -> Output<'_, M> {
         self.phase = next;
+        let rest = self.rest.get_or_insert_default();
         Output::Packet(Framed {
-            header: self.header,
-            body: &self.body,
-            first: self.first.take().unwrap_or(last),
+            header: rest.header,
+            first: rest.first.take().unwrap_or(last),
             last,
-            missing: self.missing,
-            payload_hash: self.hash.take().map(|hash| hash.0.digest()),
+            missing: rest.missing,
+            payload_hash: rest.hash.take().map(|hash| hash.0.digest()),
+            body: &rest.body,
         })
     }
 
@@ -413,12 +447,13 @@ impl<M: Copy> PacketStream<M> {
             }
             Phase::Broken => None,
             Phase::Body => {
-                let left = self.header.remaining_length.saturating_sub(self.passed);
+                let rest = self.rest.get_or_insert_default();
+                let left = rest.wanted();
                 let within = u32::try_from(bytes).unwrap_or(u32::MAX).min(left);
-                self.passed = self.passed.saturating_add(within);
-                self.missing = self.missing.saturating_add(within);
-                self.sealed = true;
-                self.hash = None;
+                rest.passed = rest.passed.saturating_add(within);
+                rest.missing = rest.missing.saturating_add(within);
+                rest.sealed = true;
+                rest.hash = None;
                 if within < left {
                     return None;
                 }
@@ -437,12 +472,11 @@ impl<M: Copy> PacketStream<M> {
 
     /// Gives up what is unfinished, and searches from here on.
     fn lose(&mut self) {
-        if let Some(search) = self.search.take() {
+        if let Some(search) = self.rest.take().and_then(|rest| rest.search) {
             self.skipped = self.skipped.saturating_add(search.buffered() as u64);
         }
         self.skipped = self.skipped.saturating_add(u64::from(self.header_length));
         self.header_length = 0;
-        self.body = Vec::new();
         self.phase = Phase::Searching;
     }
 
@@ -451,10 +485,11 @@ impl<M: Copy> PacketStream<M> {
     pub fn stop_buffering(&mut self) {
         match self.phase {
             Phase::Body => {
-                self.sealed = true;
-                if self.body.len() > BEGINNING {
-                    self.body.truncate(BEGINNING);
-                    self.body.shrink_to_fit();
+                let rest = self.rest.get_or_insert_default();
+                rest.sealed = true;
+                if rest.body.len() > BEGINNING {
+                    rest.body.truncate(BEGINNING);
+                    rest.body.shrink_to_fit();
                 }
             }
             Phase::Searching => self.lose(),
@@ -463,7 +498,7 @@ impl<M: Copy> PacketStream<M> {
     }
 
     fn search(&mut self, input: &mut Input<'_, M>) {
-        if self.search.is_none() {
+        if self.rest.as_ref().is_none_or(|rest| rest.search.is_none()) {
             // Most often a capture joins between packets and the first chunk says so.
             match search::verify_chunk(input) {
                 Verdict::Accepted => {
@@ -478,7 +513,8 @@ impl<M: Copy> PacketStream<M> {
                 Verdict::Undecided => {}
             }
         }
-        let search = self.search.get_or_insert_with(|| Box::new(Search::new()));
+        let rest = self.rest.get_or_insert_default();
+        let search = rest.search.get_or_insert_with(|| Box::new(Search::new()));
         self.skipped = self.skipped.saturating_add(search.add(input));
         input.bytes = &[];
         match search.verify() {
@@ -489,7 +525,7 @@ impl<M: Copy> PacketStream<M> {
             (Verdict::Undecided, dropped) => self.skipped = self.skipped.saturating_add(dropped),
             (Verdict::Rejected, dropped) => {
                 self.skipped = self.skipped.saturating_add(dropped);
-                self.search = None;
+                rest.search = None;
             }
         }
     }
@@ -497,7 +533,7 @@ impl<M: Copy> PacketStream<M> {
     /// What a search verified is handed out; its tail is the beginning of the next packet.
     fn end_replay(&mut self, level: ProtocolLevel, limits: &StreamLimits) {
         self.phase = Phase::Header;
-        let Some(search) = self.search.take() else {
+        let Some(search) = self.rest.take().and_then(|rest| rest.search) else {
             return;
         };
         for mut input in search.tail() {
