@@ -52,6 +52,7 @@ struct Core {
     options: Options,
     slots: Vec<Slot>,
     /// Memory of connections that are gone, for those that come.
+    #[allow(clippy::vec_box, reason = "what is spare keeps its place in memory")]
     spare: Vec<Box<MqttFlow>>,
     sessions: Sessions,
     deliveries: Option<Deliveries>,

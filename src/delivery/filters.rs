@@ -1,6 +1,7 @@
 //! Who subscribed to what at one broker, found by topic.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 
 use crate::mqtt::topic::levels;
 use crate::session::SmallMap;
@@ -60,8 +61,10 @@ pub(super) struct Filters {
     exact: Map<SmallMap<u32, Granted>>,
     nodes: Slab<Node>,
     root: u32,
-    /// Changes whenever a filter with wildcards does.
-    pub(super) generation: u64,
+    /// How often filters with wildcards have changed, by what stands in front of the first
+    /// wildcard. Without any it is empty.
+    changes: Vec<u32>,
+    hasher: foldhash::fast::RandomState,
     frontier: Vec<u32>,
     next: Vec<u32>,
 }
@@ -74,11 +77,35 @@ impl Default for Filters {
             exact: Map::default(),
             nodes,
             root,
-            generation: 1,
+            changes: Vec::new(),
+            hasher: foldhash::fast::RandomState::default(),
             frontier: Vec::new(),
             next: Vec::new(),
         }
     }
+}
+
+/// The places of [`Filters::watched`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Watched([u16; PREFIXES]);
+
+/// How many places count changes, and how many levels of a beginning tell them apart.
+const CHANGES: usize = 4096;
+const PREFIXES: usize = 5;
+
+/// The beginnings of a topic or filter: without a level, with one, with two, and so on.
+fn prefixes(topic: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut end = None;
+    let mut levels = 0;
+    std::iter::once(topic.get(..0).unwrap_or_default()).chain(std::iter::from_fn(move || {
+        let from = end.map_or(0, |end: usize| end + 1);
+        let left = topic.get(from..).filter(|_| levels < PREFIXES)?;
+        levels += 1;
+        let length = left.iter().position(|&byte| byte == b'/');
+        let stop = from + length.unwrap_or(left.len());
+        end = Some(stop);
+        topic.get(..stop)
+    }))
 }
 
 /// Whether a filter has wildcards, so that more than one topic may match.
@@ -107,7 +134,7 @@ impl Filters {
         if levels(filter).nth(MOST_LEVELS).is_some() {
             return false;
         }
-        self.generation += 1;
+        self.note_change(filter);
         let mut place = self.root;
         for level in levels(filter) {
             if level == b"#" {
@@ -122,6 +149,42 @@ impl Filters {
             node.here.insert(party, granted);
         }
         true
+    }
+
+    /// Where the changes are counted that concern a topic: by its beginnings of no level, one
+    /// level, and so on.
+    pub(super) fn watched(&self, topic: &[u8]) -> Watched {
+        let mut watched = Watched::default();
+        for (place, prefix) in watched.0.iter_mut().zip(prefixes(topic)) {
+            *place = self.bucket(prefix);
+        }
+        watched
+    }
+
+    /// Another number than before where the receivers of a topic may be others.
+    pub(super) fn generation(&self, watched: &Watched) -> u32 {
+        watched.0.iter().fold(1, |sum: u32, &place| {
+            sum.wrapping_add(self.changes.get(usize::from(place)).copied().unwrap_or(0))
+        })
+    }
+
+    fn bucket(&self, prefix: &[u8]) -> u16 {
+        (self.hasher.hash_one(prefix) % CHANGES as u64) as u16
+    }
+
+    fn note_change(&mut self, filter: &[u8]) {
+        let literal = levels(filter)
+            .take_while(|&level| level != b"+" && level != b"#")
+            .count();
+        let depth = (literal + 1).min(PREFIXES);
+        let prefix = prefixes(filter).take(depth).last();
+        let place = self.bucket(prefix.unwrap_or_default());
+        if self.changes.is_empty() {
+            self.changes.resize(CHANGES, 0);
+        }
+        if let Some(count) = self.changes.get_mut(usize::from(place)) {
+            *count = count.wrapping_add(1);
+        }
     }
 
     fn child(&mut self, place: u32, level: &[u8]) -> u32 {
@@ -153,7 +216,7 @@ impl Filters {
             }
             return;
         }
-        self.generation += 1;
+        self.note_change(filter);
         // The way down, so that what is left empty can go.
         let mut path: Vec<(u32, &[u8])> = Vec::new();
         let mut place = self.root;
@@ -280,13 +343,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn name() -> impl Strategy<Value = String> {
-        prop::collection::vec(prop::sample::select(vec!["", "a", "b", "$s"]), 1..5)
+        prop::collection::vec(prop::sample::select(vec!["", "a", "b", "$s"]), 1..8)
             .prop_map(|levels| levels.join("/"))
     }
 
     fn filter() -> impl Strategy<Value = String> {
         let level = prop::sample::select(vec!["", "a", "b", "+", "$s"]);
-        (prop::collection::vec(level, 0..4), any::<bool>()).prop_map(|(mut levels, all)| {
+        (prop::collection::vec(level, 0..7), any::<bool>()).prop_map(|(mut levels, all)| {
             if all || levels.is_empty() {
                 levels.push("#");
             }
@@ -328,6 +391,22 @@ mod tests {
                 tree.remove(filter.as_bytes(), *party);
             }
             prop_assert_eq!(tree.size(), 1);
+        }
+
+        /// A topic notices every change that concerns it.
+        #[test]
+        fn no_change_goes_unnoticed(filter in filter(), topic in name()) {
+            let granted = Granted { qos: 1, no_local: false, retain_as_published: false };
+            let mut tree = Filters::default();
+            let watched = tree.watched(topic.as_bytes());
+            let before = tree.generation(&watched);
+            tree.insert(filter.as_bytes(), 1, granted);
+            let between = tree.generation(&watched);
+            tree.remove(filter.as_bytes(), 1);
+            let after = tree.generation(&watched);
+            if has_wildcards(filter.as_bytes()) && matches(filter.as_bytes(), topic.as_bytes()) {
+                prop_assert!(before != between && between != after);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use hashbrown::HashTable;
 
 use crate::session::SmallMap;
 
-use super::filters::Receiver;
+use super::filters::{Filters, Receiver, Watched};
 use super::slab::Slab;
 
 /// A topic at a broker.
@@ -16,7 +16,8 @@ pub(super) struct Topic {
     domain: u32,
     pub(super) name: Box<[u8]>,
     /// Its receivers, as of that generation of the broker's filters; 0 for never.
-    pub(super) generation: u64,
+    pub(super) generation: u32,
+    pub(super) watched: Watched,
     pub(super) receivers: Vec<Receiver>,
     /// Messages that name it.
     pub(super) refs: u32,
@@ -80,6 +81,7 @@ impl Topics {
         domain: u32,
         hash: u64,
         name: &[u8],
+        filters: &Filters,
         (most, most_bytes): (usize, usize),
     ) -> Option<u32> {
         if let Some(place) = self.find(domain, hash, name) {
@@ -106,6 +108,7 @@ impl Topics {
             domain,
             name: name.into(),
             generation: 0,
+            watched: filters.watched(name),
             receivers: Vec::new(),
             refs: 0,
             latest: (super::slab::NONE, 0),

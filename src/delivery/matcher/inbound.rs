@@ -40,14 +40,18 @@ impl Deliveries {
             return self.inbound_without_topic(index, seen, length, observer);
         };
         let broker = self.brokers.slab.get_mut(slot.broker)?;
-        let (uncertain, generation) = (broker.uncertain > 0, broker.filters.generation);
+        let uncertain = broker.uncertain > 0;
         let hash = self.topics.hash(broker.serial, name);
         let bounds = (self.limits.topics, self.limits.topic_bytes);
-        let Some(topic_place) = self.topics.find_or_make(broker.serial, hash, name, bounds) else {
+        let Some(topic_place) =
+            self.topics
+                .find_or_make(broker.serial, hash, name, &broker.filters, bounds)
+        else {
             self.dropped.not_followed += 1;
             return None;
         };
         let topic = self.topics.slab.get_mut(topic_place)?;
+        let generation = broker.filters.generation(&topic.watched);
         if topic.generation != generation {
             topic.generation = generation;
             broker.filters.receivers(name, &mut topic.receivers);

@@ -86,13 +86,13 @@ impl Deliveries {
         let Some(broker) = self.brokers.slab.get_mut(slot.broker) else {
             return false;
         };
-        let generation = broker.filters.generation;
         let bounds = (self.limits.topics, self.limits.topic_bytes);
         let topic = self
             .topics
-            .find_or_make(broker.serial, hash, name, bounds)
+            .find_or_make(broker.serial, hash, name, &broker.filters, bounds)
             .and_then(|topic| self.topics.slab.get_mut(topic));
         let Some(topic) = topic else { return false };
+        let generation = broker.filters.generation(&topic.watched);
         if topic.generation != generation {
             topic.generation = generation;
             broker.filters.receivers(name, &mut topic.receivers);
