@@ -244,3 +244,12 @@ const fn digit(byte: u8) -> Option<u8> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+impl KeyLog {
+    /// Some secret of a connection.
+    pub(super) fn insert_for_test(&mut self, random: [u8; 32]) {
+        self.insert(random, Label::Master, Secret::new(&[1; 48]).unwrap());
+    }
+}

@@ -244,6 +244,57 @@ impl Opener {
     }
 }
 
+/// The other end, for tests: records as their sender makes them.
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing
+)]
+impl Opener {
+    pub(super) fn seal(&mut self, content_type: u8, content: &[u8], padding: usize) -> Vec<u8> {
+        let mut sealed = content.to_vec();
+        let tls_1_3 = self.version == TLS_1_3;
+        let outer = if tls_1_3 { 23 } else { content_type };
+        if tls_1_3 {
+            sealed.push(content_type);
+            sealed.resize(sealed.len() + padding, 0);
+        }
+        let number = self.sequence.to_be_bytes();
+        self.sequence += 1;
+        let mut nonce = self.vector;
+        let explicit = &number[..self.explicit];
+        if explicit.is_empty() {
+            nonce
+                .iter_mut()
+                .skip(COUNTED)
+                .zip(number)
+                .for_each(|(place, byte)| *place ^= byte);
+        } else {
+            nonce[COUNTED..].copy_from_slice(explicit);
+        }
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let length = sealed.len() + self.explicit + 16;
+        let mut record = vec![outer, 3, 3];
+        record.extend((length as u16).to_be_bytes());
+        let mut data = record.clone();
+        if !tls_1_3 {
+            data = [
+                &number[..],
+                &record[..3],
+                &(sealed.len() as u16).to_be_bytes(),
+            ]
+            .concat();
+        }
+        self.key
+            .seal_in_place_append_tag(nonce, Aad::from(&data), &mut sealed)
+            .unwrap();
+        record.extend(explicit);
+        record.extend(sealed);
+        record
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {

@@ -130,6 +130,10 @@ impl<M: Mark> Tls<M> {
             }
         }
         self.established(side, record.last);
+        if side == Side::Client && self.client.epoch == Epoch::Early && self.early_data.is_none() {
+            // The server has still to say whether it takes early data.
+            return Ok(Outcome::Wait(record));
+        }
         if !self.half(side).ready {
             match self.prepare(side, keys) {
                 Ok(()) => {}
@@ -139,10 +143,6 @@ impl<M: Mark> Tls<M> {
                     return Err(stop);
                 }
             }
-        }
-        if side == Side::Client && self.client.epoch == Epoch::Early && self.early_data.is_none() {
-            // The server has still to say whether it takes early data.
-            return Ok(Outcome::Wait(record));
         }
         if record.missing > 0 {
             // Its number is one of those that the next one is tried with.
