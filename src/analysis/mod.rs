@@ -12,6 +12,7 @@
     clippy::panic
 )]
 
+mod carried;
 mod detect;
 mod flow;
 mod options;
@@ -28,6 +29,7 @@ use crate::session::{self, ConnectionState, PacketTimes, PerWay, SessionViolatio
 use crate::tcp::{Connection, EndReason, Gap};
 use crate::time::{TimeDelta, Timestamp};
 
+pub use carried::{CarrierStop, TlsView};
 pub use options::{Options, PortRule, PortRuleError, Selection, Transport};
 pub use pipeline::Pipeline;
 pub use ports::PortTraffic;
@@ -142,6 +144,29 @@ pub struct ConnectionEvent<'a> {
     pub round_trip_client: Option<TimeDelta>,
     /// The part of the round trip between the tap and the broker.
     pub round_trip_broker: Option<TimeDelta>,
+    /// What was seen of TLS.
+    pub tls: Option<TlsView<'a>>,
+    /// Why MQTT was not read, or not to the end.
+    pub stop: Option<CarrierStop>,
+}
+
+/// What carries MQTT on a connection cannot be read, or no longer.
+#[derive(Clone, Copy, Debug)]
+pub struct CarrierEvent<'a> {
+    /// The connection.
+    pub state: &'a ConnectionState,
+    /// Index of the connection among those open; used again after it is closed.
+    pub slot: usize,
+    /// Which way the bytes went that showed it.
+    pub towards: Towards,
+    /// File of the frame that showed it.
+    pub file: u32,
+    /// Number of that frame within its file.
+    pub frame: u64,
+    /// Time of that frame.
+    pub time: Timestamp,
+    /// Why.
+    pub stop: CarrierStop,
 }
 
 /// Where the tap stands on a connection, from the two halves of the round trip.
@@ -210,6 +235,9 @@ pub trait Observer: session::Observer {
     fn bytes(&mut self, _event: &BytesEvent<'_>) {}
     /// A message at one of its receivers is decided.
     fn delivery(&mut self, _record: &DeliveryRecord<'_>) {}
+    /// What carries MQTT on a connection cannot be read, or no longer.
+    #[inline]
+    fn carrier(&mut self, _event: &CarrierEvent<'_>) {}
     /// Capture time goes on; called now and then, so that what waits for a time can go.
     fn tick(&mut self, now: Timestamp);
 }
@@ -246,6 +274,10 @@ impl<O: Observer> Observer for Option<O> {
     fn delivery(&mut self, record: &DeliveryRecord<'_>) {
         self.iter_mut()
             .for_each(|observer| observer.delivery(record));
+    }
+
+    fn carrier(&mut self, event: &CarrierEvent<'_>) {
+        self.iter_mut().for_each(|observer| observer.carrier(event));
     }
 
     fn tick(&mut self, now: Timestamp) {

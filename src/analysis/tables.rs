@@ -170,7 +170,9 @@ impl<W: Write> Observer for Tables<W> {
             .get(event.tcp.file as usize)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let result = self.connections.write(&rows::connection_row(event, file));
+        let texts = rows::ConnectionTexts::new(event);
+        let row = rows::connection_row(event, file, &texts);
+        let result = self.connections.write(&row);
         self.check(result);
     }
 

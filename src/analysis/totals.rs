@@ -59,6 +59,8 @@ pub struct Totals {
     pub connections: u64,
     /// The same by what carries them (`tcp`, `tls`, `ws`, `wss`).
     pub transports: BTreeMap<&'static str, u64>,
+    /// Connections whose MQTT could not be read, or not to their end, by the reason.
+    pub unread: BTreeMap<String, u64>,
     /// Segments with bytes seen before, on those connections.
     pub retransmitted_segments: u64,
     /// Segments first seen after later bytes.

@@ -68,6 +68,10 @@ pub(super) struct CaptureArgs {
     #[arg(long, value_name = "TIME")]
     pub(super) until: Option<String>,
 
+    /// Key log of TLS connections, as SSLKEYLOGFILE names one; otherwise that variable's file
+    #[arg(long = "keylog", value_name = "FILE")]
+    pub(super) key_log: Option<PathBuf>,
+
     /// Take only the named ports for MQTT, not every connection that begins with a CONNECT
     #[arg(long)]
     pub(super) no_detect: bool,

@@ -26,6 +26,7 @@ pub(super) enum Failure {
     FramesToStdout,
     ReadOnce(PathBuf),
     Spool(io::Error),
+    KeyLog { path: PathBuf, source: io::Error },
     NoMqtt(String),
     Damaged(usize),
 }
@@ -123,6 +124,9 @@ impl fmt::Display for Failure {
                  save it to a file first",
                 path.display()
             ),
+            Self::KeyLog { path, source } => {
+                write!(f, "cannot read the key log {}: {source}", path.display())
+            }
             Self::Spool(source) => write!(
                 f,
                 "cannot keep the input in a temporary file ({source}), which -w needs to read it \

@@ -67,6 +67,13 @@ pub(super) fn run(arguments: &DecodeArgs) -> Result<(), Failure> {
         input.check()?;
         return Err(Failure::NoMqtt(no_mqtt(&input, &pipeline)));
     }
+    for (reason, connections) in &pipeline.totals().unread {
+        let ending = if *connections == 1 { "" } else { "s" };
+        complain(
+            "warning",
+            &format!("{connections} connection{ending}: {reason}"),
+        );
+    }
     if let (Some(output), Some(notes)) = (output, notes) {
         write_frames(output, &notes, &input)?;
     }

@@ -22,6 +22,7 @@ pub fn render_summary(summary: &Summary, color: bool) -> String {
     page.paragraph(Style::Bold, "", &sections::headline(summary));
     sections::captures(&mut page, summary);
     sections::mqtt(&mut page, summary);
+    sections::unread(&mut page, summary);
     sections::exchanges(&mut page, summary);
     sections::deliveries(&mut page, summary);
     sections::delays(&mut page, summary);

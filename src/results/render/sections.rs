@@ -17,7 +17,7 @@ pub(super) fn headline(summary: &Summary) -> String {
         .sum();
     if summary.mqtt.packets == 0 && encrypted > 0 {
         return format!(
-            "No MQTT can be read in {}: {} encrypted, and this version does not decrypt.",
+            "No MQTT can be read in {}: {} encrypted, and the keys are not known.",
             counted(summary.frames, "frame"),
             match encrypted {
                 1 => "1 connection is".to_owned(),
@@ -143,6 +143,18 @@ pub(super) fn mqtt(page: &mut Page, summary: &Summary) {
         row("to the broker", &summary.publishes.to_broker),
         row("to clients", &summary.publishes.to_client),
     ]);
+}
+
+/// Connections whose content is not, or not all, in what the page says.
+pub(super) fn unread(page: &mut Page, summary: &Summary) {
+    if summary.unread.is_empty() {
+        return;
+    }
+    page.heading("Not read");
+    for (reason, connections) in summary.unread.iter().take(MOST_LISTED) {
+        let text = format!("{}: {reason}", counted(*connections, "connection"));
+        page.paragraph(Style::Plain, "  ", &text);
+    }
 }
 
 pub(super) fn exchanges(page: &mut Page, summary: &Summary) {
