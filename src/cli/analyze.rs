@@ -89,6 +89,7 @@ fn open_tables(
     };
     let path = output.path().to_owned();
     Tables::new(files, input.settings.formulas, input.paths())
+        .map(|tables| tables.with_schemas(input.settings.schemas.clone()))
         .map_err(|source| Failure::Write { path, source })
 }
 

@@ -60,6 +60,20 @@ pub(super) struct CaptureArgs {
     #[arg(long, value_name = "FILTER")]
     pub(super) topic: Option<String>,
 
+    /// Payloads of topics that match are Protobuf messages of this type (repeatable; the first
+    /// filter that matches counts)
+    #[arg(long, value_name = "TOPIC/FILTER=package.Message", requires = "proto")]
+    pub(super) protobuf: Vec<String>,
+
+    /// A .proto file with these types, proto2 or proto3 (repeatable)
+    #[arg(long, value_name = "FILE", requires = "protobuf")]
+    pub(super) proto: Vec<PathBuf>,
+
+    /// Where .proto files and what they import are looked for (repeatable); by default beside
+    /// the named ones
+    #[arg(long, value_name = "DIR", requires = "proto")]
+    pub(super) proto_path: Vec<PathBuf>,
+
     /// Only frames from this time on: RFC 3339 (2026-01-31T08:00:00Z) or seconds since 1970
     #[arg(long, value_name = "TIME")]
     pub(super) since: Option<String>,
@@ -163,7 +177,8 @@ pub(super) enum DecodeFormat {
 pub(super) enum PayloadFormat {
     /// Leave them out
     None,
-    /// As text, with everything unprintable escaped
+    /// Readable: JSON compactly, Protobuf with the names of its fields, text escaped, else
+    /// hexadecimal
     Text,
     /// In base64
     Base64,

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
-use serde_json::error::Category;
 
 use super::text;
 
@@ -28,10 +27,16 @@ pub(super) fn is_json(bytes: &[u8], whole: bool) -> bool {
     if !text::is_utf8(bytes, whole) {
         return false;
     }
-    match serde_json::from_slice::<IgnoredAny>(bytes) {
-        Ok(_) => true,
-        Err(error) => !whole && error.classify() == Category::Eof,
+    let is_value = |bytes| serde_json::from_slice::<IgnoredAny>(bytes).map(drop);
+    if whole {
+        return is_value(bytes).is_ok();
     }
+    // A number that is cut may be no number (`-`), so what could be one is left out.
+    let end = bytes
+        .iter()
+        .rposition(|byte| !matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
+    let begun = end.and_then(|end| bytes.get(..=end)).unwrap_or_default();
+    is_value(begun).map_or_else(|error| error.is_eof(), |()| true)
 }
 
 const fn is_space(byte: u8) -> bool {

@@ -120,5 +120,9 @@ fn float(value: f64, shortest: String) -> Json {
 
 fn hex(bytes: &[u8]) -> Json {
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Json::Object([("hex".to_owned(), Json::String(digits))].into_iter().collect())
+    Json::Object(
+        [("hex".to_owned(), Json::String(digits))]
+            .into_iter()
+            .collect(),
+    )
 }

@@ -15,9 +15,16 @@
 mod json;
 mod message;
 mod schema;
-mod text;
 #[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic
+)]
 mod tests;
+mod text;
 
 use std::borrow::Cow;
 

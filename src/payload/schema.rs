@@ -38,7 +38,10 @@ impl fmt::Display for SchemaError {
         match self {
             Self::Compile(what) => f.write_str(what),
             Self::UnknownMessage { name, known } if known.is_empty() => {
-                write!(f, "there is no message {name:?}: the schema has none at all")
+                write!(
+                    f,
+                    "there is no message {name:?}: the schema has none at all"
+                )
             }
             Self::UnknownMessage { name, known } => write!(
                 f,

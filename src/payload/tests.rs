@@ -89,7 +89,9 @@ fn a_beginning_is_judged_as_far_as_it_goes() {
         })
     };
     assert_eq!(cut(b"{\"name\": \"K\xc3"), Some(PayloadKind::Json));
-    assert_eq!(cut(b"{\"name\" 1"), Some(PayloadKind::Text));
+    assert_eq!(cut(b"{\"n\": [1, -"), Some(PayloadKind::Json));
+    assert_eq!(cut(b"{\"n\": 1.5e"), Some(PayloadKind::Json));
+    assert_eq!(cut(b"{\"name\" 1 "), Some(PayloadKind::Text));
     assert_eq!(cut(b"K\xc3"), Some(PayloadKind::Text));
     assert_eq!(cut(b"text\0"), Some(PayloadKind::Binary));
     assert_eq!(cut(b""), None);
