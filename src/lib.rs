@@ -68,6 +68,7 @@ pub mod capture;
 pub mod cli;
 pub mod delivery;
 pub mod frame;
+pub mod lint;
 pub mod mqtt;
 pub mod payload;
 pub mod results;

@@ -1,7 +1,8 @@
 //! Which payloads are messages of which Protobuf type, and what a PUBLISH says of its payload.
 
+use crate::lint::Examined;
 use crate::mqtt::{Property, PropertyId, Publish, topic};
-use crate::payload::{self, MessageSchema, PayloadKind, Sample};
+use crate::payload::{self, MessageSchema, Mismatch, PayloadKind, Sample};
 
 /// Protobuf types by topic filter, the first that matches counts.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +47,40 @@ impl Schemas {
             return Some(PayloadKind::Protobuf);
         }
         payload::classify(&sample)
+    }
+
+    /// What the payload is, whether it is what it is said to be, and with `keys` the keys of a
+    /// JSON object.
+    #[must_use]
+    pub fn examine(&self, name: Option<&[u8]>, publish: &Publish<'_>, keys: bool) -> Examined {
+        let Some(sample) = sample(publish) else {
+            return Examined::default();
+        };
+        let mut examined = Examined {
+            kind: payload::classify(&sample),
+            ..Examined::default()
+        };
+        let Some(kind) = examined.kind else {
+            return examined;
+        };
+        if sample.is_whole()
+            && let Some(message) = self.of(name)
+        {
+            match message.decode(sample.bytes) {
+                Ok(_) => examined.kind = Some(PayloadKind::Protobuf),
+                Err(Mismatch::TooLarge) => {}
+                // It deletes what the broker kept.
+                Err(_) if kind == PayloadKind::Empty => {}
+                Err(mismatch) => {
+                    examined.mismatch = Some(format!("not {}: {mismatch}", message.name()));
+                }
+            }
+        }
+        examined.contradicts = payload::contradicts_content_type(&sample, kind);
+        if keys && kind == PayloadKind::Json && sample.bytes.len() <= payload::LOOK {
+            examined.keys = payload::keys(sample.bytes);
+        }
+        examined
     }
 }
 

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::lint::Thresholds;
+
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 could not do it; 2 wrong usage; \
      3 done, but a threshold is broken.";
 
@@ -150,6 +152,18 @@ pub(super) struct AnalyzeArgs {
     #[arg(long)]
     pub(super) force: bool,
 
+    /// From where on something is a finding (repeatable); --help lists the thresholds
+    #[arg(long = "threshold", value_name = "NAME=VALUE", long_help = threshold_help())]
+    pub(super) thresholds: Vec<String>,
+
+    /// Do not look for this finding (repeatable); docs/findings.md has the codes
+    #[arg(long, value_name = "CODE")]
+    pub(super) ignore: Vec<String>,
+
+    /// Tell user names in findings (passwords are never told)
+    #[arg(long)]
+    pub(super) show_credentials: bool,
+
     /// Print summary.json instead of the text
     #[arg(long)]
     pub(super) json: bool,
@@ -161,6 +175,19 @@ pub(super) struct AnalyzeArgs {
     /// When to use colours
     #[arg(long, value_enum, default_value = "auto")]
     pub(super) color: ColorChoice,
+}
+
+/// The thresholds with what they mean, from the lint layer's own list.
+fn threshold_help() -> String {
+    let lines = Thresholds::DOCS.iter().map(|doc| {
+        let (name, default) = (doc.name, doc.default);
+        format!("  {name}={default}: {}", doc.text)
+    });
+    let lines: Vec<String> = lines.collect();
+    format!(
+        "From where on something is a finding (repeatable). Thresholds and their defaults:\n{}",
+        lines.join("\n")
+    )
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

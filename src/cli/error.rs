@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use crate::analysis::PortRuleError;
 use crate::capture::{CaptureError, FilterError};
+use crate::lint::{ThresholdError, catalogue};
 use crate::payload::SchemaError;
 
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(super) enum Failure {
     TimesSwapped,
     TopicFilter(String),
     Binding(String),
+    Threshold(ThresholdError),
+    Code(String),
     Schema(SchemaError),
     ProtoFile { path: PathBuf, source: io::Error },
     ProtoNames { name: String, paths: [PathBuf; 2] },
@@ -53,6 +56,8 @@ impl Failure {
             | Self::TimesSwapped
             | Self::TopicFilter(_)
             | Self::Binding(_)
+            | Self::Threshold(_)
+            | Self::Code(_)
             | Self::Schema(SchemaError::UnknownMessage { .. })
             | Self::ProtoNames { .. }
             | Self::FramesToStdout
@@ -86,6 +91,15 @@ impl fmt::Display for Failure {
                 "--protobuf {text:?} is not understood: write TOPIC/FILTER=package.Message, where \
                  + fills a level of the filter and # only the last one"
             ),
+            Self::Threshold(error) => write!(f, "--threshold: {error}"),
+            Self::Code(name) => {
+                let codes: Vec<&str> = catalogue().map(|doc| doc.code).collect();
+                write!(
+                    f,
+                    "--ignore: there is no finding {name:?}; there are {}",
+                    codes.join(", ")
+                )
+            }
             Self::Schema(error @ SchemaError::UnknownMessage { .. }) => {
                 write!(f, "--protobuf: {error}")
             }

@@ -291,6 +291,28 @@ impl ConnectionState {
         );
     }
 
+    /// Its CONNECT came while another connection of the client was open.
+    #[must_use]
+    pub const fn takes_over(&self) -> bool {
+        self.takes_over
+    }
+
+    /// When the latest packet of the client was seen; `None` also while packets may be missing.
+    #[must_use]
+    pub const fn last_from_client(&self) -> Option<Timestamp> {
+        self.last_from_client
+    }
+
+    /// How often the PUBLISH of an exchange in flight was sent, if all of it was on this
+    /// connection; 0 where no such exchange is known.
+    #[must_use]
+    pub fn transmissions_here(&self, towards: Towards, packet_id: u16) -> u32 {
+        let exchange = self.exchanges.get(towards).get(&packet_id);
+        exchange
+            .filter(|exchange| exchange.carried_from.is_none())
+            .map_or(0, |exchange| exchange.transmissions)
+    }
+
     /// Exchanges in flight, both ways.
     #[must_use]
     pub fn in_flight(&self) -> usize {
