@@ -215,4 +215,14 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.0.delay(kind, towards, delay);
         self.1.delay(kind, towards, delay);
     }
+
+    fn granted(&mut self, state: &ConnectionState, grant: &Grant<'_>) {
+        self.0.granted(state, grant);
+        self.1.granted(state, grant);
+    }
+
+    fn withdrawn(&mut self, state: &ConnectionState, filter: &[u8]) {
+        self.0.withdrawn(state, filter);
+        self.1.withdrawn(state, filter);
+    }
 }
