@@ -84,7 +84,8 @@ impl Linter {
     /// Takes a delivery that is decided.
     #[inline]
     pub fn delivery<S: Sink>(&mut self, record: &DeliveryRecord<'_>, sink: &mut S) {
-        let lower = record.qos_delivered.is_some_and(|qos| qos < record.qos);
+        // With several filters that match, each copy may come with the QoS of its own.
+        let lower = record.copies <= 1 && record.qos_delivered.is_some_and(|qos| qos < record.qos);
         if record.outcome != DeliveryOutcome::Delivered || lower {
             self.trouble(record, lower, sink);
         }

@@ -41,6 +41,7 @@ fn record(outcome: DeliveryOutcome) -> DeliveryRecord<'static> {
         payload_hash: None,
         candidates: None,
         further_copy: false,
+        copies: 1,
         will_of: None,
         connection: Some(3),
         tap: 0,
@@ -66,6 +67,8 @@ fn deliveries_in_trouble_are_told() {
         ..record(O::Delivered)
     };
     linter.delivery(&lower, &mut kept);
+    let overlapping = DeliveryRecord { copies: 2, ..lower };
+    linter.delivery(&overlapping, &mut kept);
     let codes: Vec<&str> = kept.0.iter().map(|(code, ..)| *code).collect();
     assert_eq!(
         codes,
