@@ -1,5 +1,9 @@
 //! Findings: the catalogue as documentation, what real and made captures show, and hostile text
 //! through the tables.
+#![allow(
+    clippy::print_stderr,
+    reason = "what was skipped belongs on the terminal"
+)]
 
 #[path = "support/recording.rs"]
 #[allow(dead_code, reason = "each test file uses its part")]

@@ -72,7 +72,7 @@ impl Code {
 
 impl From<Own> for Code {
     fn from(own: Own) -> Self {
-        Self((FIRST_OWN + own as usize) as u8)
+        Self(FIRST_OWN.saturating_add(own as usize) as u8)
     }
 }
 
@@ -84,7 +84,7 @@ impl From<Violation> for Code {
 
 impl From<SessionViolation> for Code {
     fn from(violation: SessionViolation) -> Self {
-        Self((FIRST_CONVERSATION + violation as usize) as u8)
+        Self(FIRST_CONVERSATION.saturating_add(violation as usize) as u8)
     }
 }
 
