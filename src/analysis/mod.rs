@@ -15,10 +15,12 @@
 mod carried;
 mod detect;
 mod flow;
+mod lints;
 mod options;
 mod pipeline;
 mod ports;
 pub mod rows;
+mod schemas;
 mod summary;
 mod tables;
 mod totals;
@@ -30,9 +32,11 @@ use crate::tcp::{Connection, EndReason, Gap};
 use crate::time::{TimeDelta, Timestamp};
 
 pub use carried::{CarrierStop, TlsView};
+pub use lints::{FindingFiles, Lints};
 pub use options::{Options, PortRule, PortRuleError, Selection, Transport};
 pub use pipeline::Pipeline;
 pub use ports::PortTraffic;
+pub use schemas::{Schemas, sample};
 pub use summary::summary;
 pub use tables::{TableFiles, Tables};
 pub use totals::{ExchangeCounts, PublishCounts, Totals};
@@ -66,6 +70,9 @@ pub struct PacketEvent<'a> {
     pub violations: SessionViolations,
     /// Where the segments that carried it stand in the stream: first byte and one past the last.
     pub extent: (u64, u64),
+    /// How often a PUBLISH was sent by now, if all of its exchange was on this connection; 0 for
+    /// the first time.
+    pub transmissions: u32,
     /// Number of a PUBLISH in the tables, from 1.
     pub message: Option<u64>,
 }
@@ -282,6 +289,52 @@ impl<O: Observer> Observer for Option<O> {
 
     fn tick(&mut self, now: Timestamp) {
         self.iter_mut().for_each(|observer| observer.tick(now));
+    }
+}
+
+/// Both are told, the first one first.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    #[inline]
+    fn packet(&mut self, event: &PacketEvent<'_>) {
+        self.0.packet(event);
+        self.1.packet(event);
+    }
+
+    fn bad_length(&mut self, event: &BadLengthEvent<'_>) {
+        self.0.bad_length(event);
+        self.1.bad_length(event);
+    }
+
+    fn gap(&mut self, event: &GapEvent<'_>) {
+        self.0.gap(event);
+        self.1.gap(event);
+    }
+
+    fn repeated(&mut self, slot: usize, towards: Towards, extent: (u64, u64)) {
+        self.0.repeated(slot, towards, extent);
+        self.1.repeated(slot, towards, extent);
+    }
+
+    fn connection(&mut self, event: &ConnectionEvent<'_>) {
+        self.0.connection(event);
+        self.1.connection(event);
+    }
+
+    #[inline]
+    fn bytes(&mut self, event: &BytesEvent<'_>) {
+        self.0.bytes(event);
+        self.1.bytes(event);
+    }
+
+    #[inline]
+    fn delivery(&mut self, record: &DeliveryRecord<'_>) {
+        self.0.delivery(record);
+        self.1.delivery(record);
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.0.tick(now);
+        self.1.tick(now);
     }
 }
 

@@ -1055,6 +1055,7 @@ pub(super) fn packet<O: Observer>(
         missing: found.missing,
         violations,
         extent: (found.first.start, found.last.end),
+        transmissions: taken.transmissions,
         message,
     });
 }

@@ -45,9 +45,9 @@ pub struct Totals {
     /// Delays of deliveries of QoS 0, 1, 2: from publisher to receiver, within the broker as the
     /// tap sees it, and the broker's own share.
     pub delivery: [Delays; 3],
-    /// See [`Totals::delivery`].
+    /// See `delivery`.
     pub turnaround: [Delays; 3],
-    /// See [`Totals::delivery`].
+    /// See `delivery`.
     pub residence: [Delays; 3],
     /// Delays by kind and way of the message.
     delays: [PerWay<Delays>; DelayKind::ALL.len()],

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::time::Instant;
 
-use crate::analysis::{self, TableFiles, Tables};
+use crate::analysis::{self, FindingFiles, Lints, TableFiles, Tables};
 use crate::capture::{Capture, FileSummary};
+use crate::lint::{self, Code, catalogue};
 use crate::results::{CaptureSummary, Summary, TapSummary, Throughput, escape, render_summary};
 use crate::time::Timestamp;
 
@@ -17,26 +18,34 @@ use super::terminal::colors;
 
 pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     let began = Instant::now();
+    let settings = lint_settings(arguments)?;
     let mut input = Input::open(&arguments.capture)?;
     let mut output = arguments
         .output
         .as_deref()
         .map(|path| OutputDirectory::open(path, arguments.force))
         .transpose()?;
-    let mut tables = match &mut output {
-        Some(output) => Some(open_tables(output, &input, !arguments.no_messages)?),
-        None => None,
-    };
-    let pipeline = input.run(&mut tables, |tables| {
-        !tables.as_ref().is_some_and(Tables::failed)
+    let mut lints = Lints::new(settings, input.settings.schemas.clone());
+    let mut tables = None;
+    if let Some(output) = &mut output {
+        tables = Some(open_tables(output, &input, !arguments.no_messages)?);
+        lints = open_findings(lints, output, &input)?;
+    }
+    let mut observers = (tables, lints);
+    let pipeline = input.run(&mut observers, |(tables, lints)| {
+        !lints.failed() && !tables.as_ref().is_some_and(Tables::failed)
     });
+    let (tables, mut lints) = observers;
     if let (Some(tables), Some(output)) = (tables, &output) {
-        let path = output.path().to_owned();
-        tables
-            .finish()
-            .map_err(|source| Failure::Write { path, source })?;
+        let path = output.path();
+        let finished = tables.finish().and_then(|()| lints.finish());
+        finished.map_err(|source| Failure::Write {
+            path: path.to_owned(),
+            source,
+        })?;
     }
     let mut summary = analysis::summary(&pipeline, env!("CARGO_PKG_VERSION"));
+    lints.describe(&mut summary);
     describe(&mut summary, &input.capture);
     let bytes = summary.captures.iter().map(|capture| capture.bytes).sum();
     summary.throughput = Some(Throughput::new(
@@ -63,7 +72,7 @@ pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     let text = if arguments.json {
         json
     } else {
-        render_summary(&summary, colors(arguments.color))
+        render_summary(&summary, catalogue(), colors(arguments.color))
     };
     io::stdout()
         .lock()
@@ -89,7 +98,38 @@ fn open_tables(
     };
     let path = output.path().to_owned();
     Tables::new(files, input.settings.formulas, input.paths())
+        .map(|tables| tables.with_schemas(input.settings.schemas.clone()))
         .map_err(|source| Failure::Write { path, source })
+}
+
+fn open_findings(
+    lints: Lints<File>,
+    output: &mut OutputDirectory,
+    input: &Input,
+) -> Result<Lints<File>, Failure> {
+    let files = FindingFiles {
+        findings: output.create("findings.csv")?,
+        topics: output.create("topics.csv")?,
+    };
+    let path = output.path().to_owned();
+    lints
+        .write_to(files, input.settings.formulas, input.paths())
+        .map_err(|source| Failure::Write { path, source })
+}
+
+fn lint_settings(arguments: &AnalyzeArgs) -> Result<lint::Settings, Failure> {
+    let mut settings = lint::Settings {
+        user_names: arguments.show_credentials,
+        ..lint::Settings::default()
+    };
+    for text in &arguments.thresholds {
+        settings.thresholds.set(text).map_err(Failure::Threshold)?;
+    }
+    for name in &arguments.ignore {
+        let code = Code::named(name).ok_or_else(|| Failure::Code(name.clone()))?;
+        settings.ignored.push(code);
+    }
+    Ok(settings)
 }
 
 /// Adds what the captures say of themselves.

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use crate::analysis::PortRuleError;
 use crate::capture::{CaptureError, FilterError};
+use crate::lint::{ThresholdError, catalogue};
+use crate::payload::SchemaError;
 
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -17,6 +19,12 @@ pub(super) enum Failure {
     Duration { option: &'static str, text: String },
     TimesSwapped,
     TopicFilter(String),
+    Binding(String),
+    Threshold(ThresholdError),
+    Code(String),
+    Schema(SchemaError),
+    ProtoFile { path: PathBuf, source: io::Error },
+    ProtoNames { name: String, paths: [PathBuf; 2] },
     Stdout(io::Error),
     Write { path: PathBuf, source: io::Error },
     OutputInUse { path: PathBuf, example: PathBuf },
@@ -48,6 +56,11 @@ impl Failure {
             | Self::Duration { .. }
             | Self::TimesSwapped
             | Self::TopicFilter(_)
+            | Self::Binding(_)
+            | Self::Threshold(_)
+            | Self::Code(_)
+            | Self::Schema(SchemaError::UnknownMessage { .. })
+            | Self::ProtoNames { .. }
             | Self::FramesToStdout
             | Self::ReadOnce(_) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
@@ -73,6 +86,37 @@ impl fmt::Display for Failure {
             Self::TopicFilter(text) => write!(
                 f,
                 "--topic {text:?} is no topic filter: + must fill a level, # only the last one"
+            ),
+            Self::Binding(text) => write!(
+                f,
+                "--protobuf {text:?} is not understood: write TOPIC/FILTER=package.Message, where \
+                 + fills a level of the filter and # only the last one"
+            ),
+            Self::Threshold(error) => write!(f, "--threshold: {error}"),
+            Self::Code(name) => {
+                let codes: Vec<&str> = catalogue().map(|doc| doc.code).collect();
+                write!(
+                    f,
+                    "--ignore: there is no finding {name:?}; there are {}",
+                    codes.join(", ")
+                )
+            }
+            Self::Schema(error @ SchemaError::UnknownMessage { .. }) => {
+                write!(f, "--protobuf: {error}")
+            }
+            Self::Schema(error) => write!(f, "--proto: {error}"),
+            Self::ProtoFile { path, source } => {
+                write!(f, "cannot read --proto {}: {source}", path.display())
+            }
+            Self::ProtoNames {
+                name,
+                paths: [one, other],
+            } => write!(
+                f,
+                "{} and {} would both be imported as {name:?}; \
+                 name the directory that both are below with --proto-path",
+                one.display(),
+                other.display()
             ),
             Self::Stdout(error) => write!(f, "cannot write to standard output: {error}"),
             Self::Write { path, source } => {
@@ -155,6 +199,12 @@ impl From<CaptureError> for Failure {
 impl From<FilterError> for Failure {
     fn from(error: FilterError) -> Self {
         Self::Filter(error)
+    }
+}
+
+impl From<SchemaError> for Failure {
+    fn from(error: SchemaError) -> Self {
+        Self::Schema(error)
     }
 }
 

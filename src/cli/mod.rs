@@ -7,6 +7,7 @@ mod error;
 mod frames;
 mod input;
 mod output;
+mod proto;
 mod settings;
 mod terminal;
 

@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use super::error::Failure;
 
 /// Everything that this tool writes to an output directory.
-const KNOWN: [&str; 7] = [
+const KNOWN: [&str; 9] = [
     "connections.csv",
     "sessions.csv",
     "messages.csv",
     "exchanges.csv",
     "deliveries.csv",
     "subscriptions.csv",
+    "findings.csv",
+    "topics.csv",
     "summary.json",
 ];
 /// What a file is called until it is whole.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp as Calendar;
 
-use crate::analysis::{Options, Selection};
+use crate::analysis::{Options, Schemas, Selection};
 use crate::capture::FrameFilter;
 use crate::mqtt::{ProtocolLevel, topic};
 use crate::results::Formulas;
@@ -16,6 +16,7 @@ use crate::time::{TimeDelta, Timestamp};
 
 use super::args::CaptureArgs;
 use super::error::Failure;
+use super::proto::schemas;
 
 /// How to read captures.
 pub(super) struct Settings {
@@ -25,6 +26,7 @@ pub(super) struct Settings {
     pub(super) until: Option<Timestamp>,
     pub(super) strict: bool,
     pub(super) formulas: Formulas,
+    pub(super) schemas: Arc<Schemas>,
 }
 
 impl Settings {
@@ -78,6 +80,7 @@ impl Settings {
             since,
             until,
             strict: arguments.strict,
+            schemas: Arc::new(schemas(arguments)?),
             formulas: if arguments.raw_csv {
                 Formulas::Keep
             } else {

@@ -5,18 +5,21 @@
 //! a file: writers take what they write to.
 
 mod csv;
+mod finding;
 mod render;
 mod summary;
 mod tables;
 mod text;
 
-pub use csv::{Cell, Cells, Hash64, Row, RowWriter};
+pub use csv::{Cell, Cells, Hash64, Rate, Row, RowWriter, Verbatim};
+pub use finding::{FindingDoc, Severity};
 pub use render::render_summary;
 pub use summary::{
     CaptureSummary, DelaySummary, DeliveryCounts, ExchangeCounts, Loss, MessageLoss, MqttSummary,
     OtherPort, PublishCounts, Publishes, SCHEMA, Summary, TapSummary, TcpSummary, Throughput,
 };
 pub use tables::{
-    ConnectionRow, DeliveryRow, ExchangeRow, MessageRow, PacketRow, SessionRow, SubscriptionRow,
+    ConnectionRow, DeliveryRow, ExchangeRow, FindingRow, MessageRow, PacketRow, SessionRow,
+    SubscriptionRow, TopicRow,
 };
 pub use text::{Formulas, Text, escape, escape_into, is_unsafe, needs_guard, unescape};

@@ -1,6 +1,7 @@
 //! `mqttscope decode`
 
 mod json;
+mod payload;
 mod text;
 
 use std::io::{self, BufWriter, Write};
@@ -43,6 +44,7 @@ pub(super) fn run(arguments: &DecodeArgs) -> Result<(), Failure> {
         credentials: arguments.show_credentials,
         files: if paths.len() > 1 { paths } else { Vec::new() },
         color: colors(arguments.color),
+        schemas: input.settings.schemas.clone(),
     };
     let out = io::stdout().lock();
     let mut printer = Printer {
