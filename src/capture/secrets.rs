@@ -51,7 +51,7 @@ pub fn read_secrets(path: &Path, mut take: impl FnMut(SecretsFormat, &[u8])) -> 
             ));
         }
         let total = order.u32(&head, 4);
-        if total < 12 || total > MAX_RECORD {
+        if !(12..=MAX_RECORD).contains(&total) {
             break;
         }
         let rest = total.saturating_sub(12);
