@@ -69,6 +69,7 @@ pub mod cli;
 pub mod delivery;
 pub mod frame;
 pub mod mqtt;
+pub mod report;
 pub mod results;
 pub mod session;
 pub mod stats;

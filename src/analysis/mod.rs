@@ -31,7 +31,7 @@ use crate::time::{TimeDelta, Timestamp};
 pub use options::{Options, PortRule, PortRuleError, Selection, Transport};
 pub use pipeline::Pipeline;
 pub use ports::PortTraffic;
-pub use summary::summary;
+pub use summary::{delays, summary};
 pub use tables::{TableFiles, Tables};
 pub use totals::{ExchangeCounts, PublishCounts, Totals};
 

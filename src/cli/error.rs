@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use crate::analysis::PortRuleError;
 use crate::capture::{CaptureError, FilterError};
+use crate::results::ThresholdError;
 
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -28,6 +29,11 @@ pub(super) enum Failure {
     Spool(io::Error),
     NoMqtt(String),
     Damaged(usize),
+    Threshold(ThresholdError),
+    ThresholdsBroken,
+    Diagram(String),
+    NoResults { path: PathBuf, detail: String },
+    Unreadable { path: PathBuf, detail: String },
 }
 
 impl Failure {
@@ -48,7 +54,10 @@ impl Failure {
             | Self::TimesSwapped
             | Self::TopicFilter(_)
             | Self::FramesToStdout
+            | Self::Threshold(_)
+            | Self::Diagram(_)
             | Self::ReadOnce(_) => ExitCode::from(2),
+            Self::ThresholdsBroken => ExitCode::from(3),
             _ => ExitCode::FAILURE,
         }
     }
@@ -129,6 +138,23 @@ impl fmt::Display for Failure {
                  twice; free space, set TMPDIR, or save it to a file first"
             ),
             Self::NoMqtt(detail) => f.write_str(detail),
+            Self::Threshold(error) => write!(f, "--fail-on {error}"),
+            Self::ThresholdsBroken => f.write_str("a threshold is broken"),
+            Self::Diagram(text) => write!(
+                f,
+                "--diagram {text:?} is no connection: write its number in connections.csv, or NUMBER@TAP"
+            ),
+            Self::NoResults { path, detail } => write!(
+                f,
+                "{} holds no results of analyze ({detail}); make them with: mqttscope analyze FILE -o {}",
+                path.display(),
+                path.display()
+            ),
+            Self::Unreadable { path, detail } => write!(
+                f,
+                "{}: {detail}; make it again with mqttscope analyze, or remove it",
+                path.display()
+            ),
             Self::Damaged(count) => write!(
                 f,
                 "{count} {} damaged (see the warnings above), and --strict was given",

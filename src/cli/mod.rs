@@ -7,8 +7,11 @@ mod error;
 mod frames;
 mod input;
 mod output;
+mod rendering;
+mod report;
 mod settings;
 mod terminal;
+mod thresholds;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -27,6 +30,7 @@ pub fn run() -> ExitCode {
     let result = match &arguments.command {
         Command::Decode(decode) => decode::run(decode),
         Command::Analyze(analyze) => analyze::run(analyze),
+        Command::Report(report) => report::run(report),
         Command::Completions { shell } => completions(*shell),
         Command::Man => man(),
     };
@@ -34,6 +38,8 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of our output went away (`| head`): nothing is wrong.
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        // Each was told of by itself.
+        Err(Failure::ThresholdsBroken) => Failure::ThresholdsBroken.exit_code(),
         Err(failure) => {
             terminal::complain("error", &failure.to_string());
             failure.exit_code()

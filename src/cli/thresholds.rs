@@ -1,0 +1,46 @@
+//! `--fail-on`.
+
+use crate::results::{FindingDoc, Summary, Threshold};
+
+use super::args::ThresholdArgs;
+use super::error::Failure;
+use super::terminal::complain;
+
+/// The documentation of every finding's code.
+pub(super) const fn catalogue() -> &'static [FindingDoc] {
+    &[]
+}
+
+/// What the run has to hold.
+pub(super) struct Thresholds(Vec<Threshold>);
+
+impl Thresholds {
+    pub(super) fn new(arguments: &ThresholdArgs) -> Result<Self, Failure> {
+        let parsed = arguments
+            .fail_on
+            .iter()
+            .map(|text| Threshold::parse(text, catalogue()));
+        Ok(Self(
+            parsed
+                .collect::<Result<_, _>>()
+                .map_err(Failure::Threshold)?,
+        ))
+    }
+
+    /// Says which are broken; an error if any is.
+    pub(super) fn check(&self, summary: &Summary) -> Result<(), Failure> {
+        let mut broken = false;
+        for line in self
+            .0
+            .iter()
+            .filter_map(|threshold| threshold.broken(summary, catalogue()))
+        {
+            complain("threshold broken", &line);
+            broken = true;
+        }
+        if broken {
+            return Err(Failure::ThresholdsBroken);
+        }
+        Ok(())
+    }
+}
