@@ -29,9 +29,9 @@ pub(super) fn svg(canvas: &Canvas, title: &str, description: &str, used: Use) ->
             escaped(description),
             style_sheet(),
         ),
-        Use::Inline => write!(
+        Use::Inline => writeln!(
             out,
-            "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">\n",
+            "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">",
             escaped(description),
         ),
     };
