@@ -8,7 +8,9 @@ use std::time::Instant;
 use crate::analysis::{self, TableFiles, Tables};
 use crate::capture::{Capture, FileSummary};
 use crate::report::DiagramOf;
-use crate::results::{CaptureSummary, Summary, TapSummary, Throughput, escape, render_summary};
+use crate::results::{
+    CaptureSummary, Summary, TapSummary, Throughput, escape, finding_severity, render_summary,
+};
 use crate::stats::Delays;
 use crate::time::Timestamp;
 
@@ -18,7 +20,7 @@ use super::input::{Input, no_mqtt};
 use super::output::OutputDirectory;
 use super::rendering::{self, Wanted};
 use super::terminal::colors;
-use super::thresholds::Thresholds;
+use super::thresholds::{Thresholds, catalogue};
 
 pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     let began = Instant::now();
@@ -79,7 +81,7 @@ pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
         .write_all(text.as_bytes())
         .map_err(Failure::stdout)?;
     input.check()?;
-    thresholds.check(&summary)
+    thresholds.check(&summary, &|code| finding_severity(catalogue(), code))
 }
 
 /// What to write to the directory.

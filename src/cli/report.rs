@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &ReportArgs) -> Result<(), Failure> {
         rendering::write(&mut output, &digest, wanted)?;
         output.commit()?;
     }
-    thresholds.check(digest.summary())
+    thresholds.check(digest.summary(), &|code| digest.severity(code, catalogue()))
 }
 
 /// A directory of results, read.

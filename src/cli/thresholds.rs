@@ -1,6 +1,6 @@
 //! `--fail-on`.
 
-use crate::results::{FindingDoc, Summary, Threshold};
+use crate::results::{FindingDoc, Severity, Summary, Threshold};
 
 use super::args::ThresholdArgs;
 use super::error::Failure;
@@ -27,13 +27,17 @@ impl Thresholds {
         ))
     }
 
-    /// Says which are broken; an error if any is.
-    pub(super) fn check(&self, summary: &Summary) -> Result<(), Failure> {
+    /// Says which are broken; an error if any is. `severity` tells how bad a finding's code is.
+    pub(super) fn check(
+        &self,
+        summary: &Summary,
+        severity: &dyn Fn(&str) -> Severity,
+    ) -> Result<(), Failure> {
         let mut broken = false;
         for line in self
             .0
             .iter()
-            .filter_map(|threshold| threshold.broken(summary, catalogue()))
+            .filter_map(|threshold| threshold.broken(summary, severity))
         {
             complain("threshold broken", &line);
             broken = true;

@@ -3,7 +3,7 @@
 use super::digest::Digest;
 use super::figure::loss_kinds;
 use super::layout::{Cell, Column, document, safe, table};
-use crate::results::{FindingDoc, finding_doc, finding_severity, grouped, percent};
+use crate::results::{FindingDoc, Severity, finding_doc, grouped, percent};
 use crate::stats::{OBSERVATIONS_BEYOND, Proportion, Ratio, quantile_ratio};
 use maud::{Markup, html};
 use std::collections::BTreeSet;
@@ -123,7 +123,11 @@ fn findings(first: &Digest, second: &Digest, catalogue: &[FindingDoc]) -> Vec<Fi
     let rows = codes.into_iter().map(|code| FindingRow {
         code: safe(code),
         title: finding_doc(catalogue, code).map_or_else(String::new, |doc| doc.title.to_owned()),
-        severity: finding_severity(catalogue, code).name(),
+        severity: [first, second]
+            .map(|run| run.severity(code, catalogue))
+            .into_iter()
+            .min()
+            .map_or("", Severity::name),
         counts: both.map(|findings| findings.get(code).copied().unwrap_or(0)),
     });
     let mut rows: Vec<FindingRow> = rows.filter(|row| row.counts != [0, 0]).collect();

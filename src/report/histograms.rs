@@ -36,20 +36,20 @@ pub(super) fn empty() -> Histogram<u64> {
 #[must_use]
 pub fn percentile_text(histogram: &Histogram<u64>) -> String {
     let mut out = String::from("       Value     Percentile TotalCount 1/(1-Percentile)\n\n");
-    let mut count = 0;
-    for step in histogram.iter_quantiles(STEPS_PER_HALVING) {
-        let value = step.value_iterated_to() as f64 / NANOS_PER_UNIT;
-        let quantile = step.quantile_iterated_to();
-        count += step.count_since_last_iteration();
+    for Row {
+        value,
+        percentile,
+        count,
+    } in rows(histogram)
+    {
+        let value = value as f64 / NANOS_PER_UNIT;
+        let share = percentile / 100.0;
         // Writes to a string do not fail.
-        _ = if quantile < 1.0 {
-            let inverse = 1.0 / (1.0 - quantile);
-            writeln!(
-                out,
-                "{value:12.3} {quantile:2.12} {count:10} {inverse:14.2}"
-            )
+        _ = if percentile < 100.0 {
+            let inverse = 1.0 / (1.0 - share);
+            writeln!(out, "{value:12.3} {share:2.12} {count:10} {inverse:14.2}")
         } else {
-            writeln!(out, "{value:12.3} {quantile:2.12} {count:10}")
+            writeln!(out, "{value:12.3} {share:2.12} {count:10}")
         };
     }
     let (mean, deviation) = if histogram.is_empty() {
@@ -70,6 +70,42 @@ pub fn percentile_text(histogram: &Histogram<u64>) -> String {
         SUB_BUCKETS,
     );
     out
+}
+
+/// A row of the percentile text.
+struct Row {
+    value: u64,
+    percentile: f64,
+    count: u64,
+}
+
+/// As HdrHistogram's `PercentileIterator` goes: a row for each step that the counts reach, with
+/// twice as many steps after each halving of what is left, and one for all.
+fn rows(histogram: &Histogram<u64>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let (total, mut count, mut percentile) = (histogram.len(), 0, 0.0_f64);
+    for bucket in histogram.iter_recorded() {
+        count += bucket.count_at_value();
+        let value = bucket.value_iterated_to();
+        while 100.0 * count as f64 / total as f64 >= percentile && percentile < 100.0 {
+            rows.push(Row {
+                value,
+                percentile,
+                count,
+            });
+            let halvings = (100.0 / (100.0 - percentile)).log2().floor() as i32;
+            percentile += 100.0 / (f64::from(STEPS_PER_HALVING) * 2_f64.powi(halvings + 1));
+            if count == total {
+                break;
+            }
+        }
+    }
+    rows.push(Row {
+        value: histogram.max(),
+        percentile: 100.0,
+        count: total,
+    });
+    rows
 }
 
 /// Values that three significant digits tell apart in the lowest bucket.

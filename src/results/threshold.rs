@@ -1,7 +1,7 @@
 //! What a run has to hold (`--fail-on`): `delivery_qos1.p99>50ms`, `loss.qos1>0.1%`,
 //! `finding>=warning`, `finding=CODE`. An expression says when a threshold is broken.
 
-use super::finding::{FindingDoc, Severity, finding_severity};
+use super::finding::{FindingDoc, Severity};
 use super::{DelaySummary, Summary};
 use crate::stats::Proportion;
 use crate::time::TimeDelta;
@@ -113,9 +113,10 @@ impl Threshold {
     }
 
     /// A line that says how the run breaks this, or `None` where it holds. A value that does not
-    /// exist breaks it.
+    /// exist breaks it. `severity` tells how bad a finding's code is
+    /// ([`finding_severity`](super::finding_severity)).
     #[must_use]
-    pub fn broken(&self, summary: &Summary, catalogue: &[FindingDoc]) -> Option<String> {
+    pub fn broken(&self, summary: &Summary, severity: &dyn Fn(&str) -> Severity) -> Option<String> {
         let said = match &self.condition {
             Condition::Delay {
                 name,
@@ -133,7 +134,7 @@ impl Threshold {
                 comparison,
                 ratio,
             } => broken_loss(loss_of(summary, kind), kind, *comparison, *ratio),
-            Condition::FindingAtLeast(severity) => broken_findings(summary, catalogue, *severity),
+            Condition::FindingAtLeast(least) => broken_findings(summary, severity, *least),
             Condition::FindingCode(code) => match summary.findings.get(code) {
                 Some(count) if *count > 0 => Some(format!("{code} was found {count} times")),
                 _ => None,
@@ -358,11 +359,15 @@ fn broken_loss(
     })
 }
 
-fn broken_findings(summary: &Summary, catalogue: &[FindingDoc], least: Severity) -> Option<String> {
+fn broken_findings(
+    summary: &Summary,
+    severity: &dyn Fn(&str) -> Severity,
+    least: Severity,
+) -> Option<String> {
     let codes: Vec<(&str, u64)> = summary
         .findings
         .iter()
-        .filter(|&(code, &count)| count > 0 && finding_severity(catalogue, code) >= least)
+        .filter(|&(code, &count)| count > 0 && severity(code) >= least)
         .map(|(code, &count)| (code.as_str(), count))
         .collect();
     if codes.is_empty() {

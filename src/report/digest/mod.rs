@@ -17,7 +17,7 @@ mod topics;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use crate::results::{Summary, TableError, TableReader};
+use crate::results::{FindingDoc, Severity, Summary, TableError, TableReader, finding_severity};
 use hdrhistogram::Histogram;
 
 pub(super) use connections::{ConnectionLine, Connections};
@@ -164,6 +164,13 @@ impl Digest {
     pub fn missing_diagrams(&self) -> impl Iterator<Item = DiagramOf> {
         let empty = self.ladders.iter().filter(|ladder| ladder.is_empty());
         empty.map(|ladder| ladder.of)
+    }
+
+    /// How bad findings of this code are: as findings.csv says, else as the catalogue does.
+    #[must_use]
+    pub fn severity(&self, code: &str, catalogue: &[FindingDoc]) -> Severity {
+        let known = self.findings.as_ref().and_then(|all| all.codes.get(code));
+        known.map_or_else(|| finding_severity(catalogue, code), |known| known.severity)
     }
 
     /// The summary that it was made with.

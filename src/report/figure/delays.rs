@@ -186,8 +186,7 @@ fn draw(
     for bucket in histogram.iter_recorded() {
         seen += bucket.count_at_value();
         let value = (bucket.value_iterated_to() as f64).max(1.0);
-        // The last observation is at the end of the axis, not beyond it.
-        let share = (seen as f64 / total).min(1.0 - 0.5 / total.max(10.0));
+        let share = seen as f64 / total;
         let step = [place(value, share_before), place(value, share)];
         share_before = share;
         let at = plane.backend_coord(&step[1]);

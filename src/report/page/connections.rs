@@ -130,17 +130,15 @@ fn connection_table(lines: &[ConnectionLine], taps: bool) -> Markup {
     let mut columns = vec![
         Number("no."),
         Text("client"),
-        Text("from and to"),
+        Word("from and to"),
         Text("transport"),
         Word("MQTT"),
-        Text("begins (UTC)"),
+        Word("begins (UTC)"),
         Number("lasts"),
         Text("ended"),
         Number("packets"),
         Number("bytes"),
-        Number("sent again"),
-        Number("gaps"),
-        Number("malformed"),
+        Text("trouble"),
         Word("vantage"),
     ];
     if taps {
@@ -154,7 +152,7 @@ fn connection_table(lines: &[ConnectionLine], taps: bool) -> Markup {
             } else {
                 Cell::text(name(&line.client_id))
             },
-            Cell::text(&format!("{} → {}", line.client, line.broker)),
+            Cell::markup(html! { (line.client) br; "→ " (line.broker) }),
             Cell::text(&transport(line)),
             Cell::text(&line.level),
             moment_cell(line.start_ns),
@@ -162,9 +160,7 @@ fn connection_table(lines: &[ConnectionLine], taps: bool) -> Markup {
             Cell::text(&ended(line)),
             Cell::count(line.packets),
             Cell::sorted(bytes(line.bytes as f64), line.bytes as f64),
-            Cell::trouble(line.retransmitted),
-            Cell::trouble(line.gaps),
-            Cell::trouble(line.malformed),
+            trouble(line),
             Cell::text(&line.vantage),
         ];
         if taps {
@@ -173,6 +169,24 @@ fn connection_table(lines: &[ConnectionLine], taps: bool) -> Markup {
         row
     });
     table("", &columns, rows)
+}
+
+/// What was not as it should be, sorted by how much of it.
+fn trouble(line: &ConnectionLine) -> Cell {
+    let parts: Vec<String> = [
+        (line.retransmitted, "sent again"),
+        (line.gaps, "missing in the capture"),
+        (line.malformed, "malformed"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{} {what}", grouped(count)))
+    .collect();
+    if parts.is_empty() {
+        return Cell::missing();
+    }
+    let sum = line.retransmitted + line.gaps + line.malformed;
+    Cell::sorted(parts.join(", "), sum as f64)
 }
 
 fn transport(line: &ConnectionLine) -> String {

@@ -36,7 +36,9 @@ pub(super) fn section(digest: &Digest, figures: &[Figure]) -> Markup {
                     } @else {
                         h3 { "Lost, late, repeated or undetermined" }
                         (trouble(digest))
-                        (cut(deliveries.trouble.rows.len(), deliveries.trouble.total, "worst", "deliveries.csv"))
+                        @if deliveries.trouble.total > deliveries.trouble.rows.len() as u64 {
+                            (cut(deliveries.trouble.rows.len(), deliveries.trouble.total, "worst", "deliveries.csv"))
+                        }
                     }
                 }
             }

@@ -3,7 +3,7 @@
 use super::moment_cell;
 use crate::report::digest::{Digest, FindingLine};
 use crate::report::layout::{Cell, Column, absent, cut, safe, table};
-use crate::results::{FindingDoc, Severity, counted, finding_doc, finding_severity, grouped};
+use crate::results::{FindingDoc, Severity, counted, finding_doc, grouped};
 use maud::{Markup, html};
 
 pub(super) fn section(digest: &Digest, catalogue: &[FindingDoc]) -> Markup {
@@ -157,7 +157,7 @@ fn from_summary(digest: &Digest, catalogue: &[FindingDoc]) -> Markup {
         .filter(|(_, count)| **count > 0);
     html! {
         @for (code, count) in counts {
-            (one(code, finding_severity(catalogue, code), *count, &[], catalogue))
+            (one(code, digest.severity(code, catalogue), *count, &[], catalogue))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The verdict: what one would tell a colleague in a sentence or two.
 
 use crate::report::digest::Digest;
-use crate::results::{FindingDoc, Severity, counted, finding_severity, grouped, percent};
+use crate::results::{FindingDoc, Severity, counted, grouped, percent};
 use crate::stats::Proportion;
 
 /// What the page says first.
@@ -28,7 +28,7 @@ pub(super) fn of(digest: &Digest, catalogue: &[FindingDoc]) -> Verdict {
             sentences: vec![sentence],
         };
     }
-    let (lost, messages) = messages(digest);
+    let (class_of_messages, messages) = messages(digest);
     let (worst, found) = found(digest, catalogue);
     let mut sentences = vec![messages];
     sentences.extend(found);
@@ -40,10 +40,10 @@ pub(super) fn of(digest: &Digest, catalogue: &[FindingDoc]) -> Verdict {
     }
     let class = match worst {
         Some(Severity::Error) => "error",
-        _ if lost => "error",
+        _ if class_of_messages == "error" => "error",
         Some(Severity::Warning) => "warning",
         _ if unreadable > 0 => "warning",
-        _ => "good",
+        _ => class_of_messages,
     };
     Verdict { class, sentences }
 }
@@ -62,21 +62,21 @@ fn unreadable(digest: &Digest) -> u64 {
         .sum()
 }
 
-/// Whether messages were lost, and the sentence on it.
-fn messages(digest: &Digest) -> (bool, String) {
+/// How bad it is with messages, and the sentence on it.
+fn messages(digest: &Digest) -> (&'static str, String) {
     let loss = &digest.summary.loss;
     if let Some(share) = loss.message.map(|message| message.all).filter(|s| s.of > 0) {
         let of = counted(share.of, "expected delivery").replace("deliverys", "deliveries");
         return match share.count {
             0 => (
-                false,
+                "good",
                 format!(
                     "None of {of} was lost; the true share is below {} %.",
                     upper(&share)
                 ),
             ),
             count => (
-                true,
+                "error",
                 format!(
                     "{} of {of} were lost: {} % (95 % interval {} to {} %).",
                     grouped(count),
@@ -108,8 +108,8 @@ fn messages(digest: &Digest) -> (bool, String) {
             ),
         };
     }
-    let _ = unfinished;
-    (false, sentence + ".")
+    let class = if unfinished { "warning" } else { "good" };
+    (class, sentence + ".")
 }
 
 fn upper(share: &Proportion) -> String {
@@ -119,13 +119,7 @@ fn upper(share: &Proportion) -> String {
 /// The worst severity, and what was found of it.
 fn found(digest: &Digest, catalogue: &[FindingDoc]) -> (Option<Severity>, Option<String>) {
     let counts = &digest.summary.findings;
-    let of = |code: &str| match &digest.findings {
-        Some(findings) => findings
-            .codes
-            .get(code)
-            .map_or_else(|| finding_severity(catalogue, code), |known| known.severity),
-        None => finding_severity(catalogue, code),
-    };
+    let of = |code: &str| digest.severity(code, catalogue);
     let mut by_severity = [0_u64; 4];
     let mut worst = None;
     for (code, count) in counts.iter().filter(|(_, count)| **count > 0) {
