@@ -1,6 +1,5 @@
 //! `mqttscope analyze`
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::time::Instant;
@@ -11,14 +10,13 @@ use crate::report::DiagramOf;
 use crate::results::{
     CaptureSummary, Summary, TapSummary, Throughput, escape, finding_severity, render_summary,
 };
-use crate::stats::Delays;
 use crate::time::Timestamp;
 
 use super::args::{AnalyzeArgs, Part};
 use super::error::Failure;
 use super::input::{Input, no_mqtt};
 use super::output::OutputDirectory;
-use super::rendering::{self, Wanted};
+use super::rendering::{self, Histograms, Wanted};
 use super::terminal::colors;
 use super::thresholds::{Thresholds, catalogue};
 
@@ -65,10 +63,10 @@ pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     }
     if let Some(mut output) = output {
         output.write("summary.json", json.as_bytes())?;
-        let delays = analysis::delays(&pipeline);
+        let histograms = rendering::histograms(&analysis::delays(&pipeline));
         // What the pipeline holds is not needed any more, and the report takes memory too.
         drop(pipeline);
-        render(&mut output, parts, (&json, &delays), &diagrams)?;
+        render(&mut output, parts, (&json, &histograms), &diagrams)?;
         output.commit()?;
     }
     let text = if arguments.json {
@@ -121,14 +119,14 @@ impl Parts {
 fn render(
     output: &mut OutputDirectory,
     parts: Parts,
-    (json, delays): (&str, &BTreeMap<String, Delays>),
+    (json, histograms): (&str, &Histograms),
     diagrams: &[DiagramOf],
 ) -> Result<(), Failure> {
     // As `report` will read it.
     let summary = serde_json::from_str(json).map_err(|e| Failure::stdout(e.into()))?;
-    let log = rendering::interval_log(delays, &summary);
+    let log = rendering::interval_log(histograms, &summary);
     if parts.histograms {
-        rendering::write_histograms(output, delays, &log)?;
+        rendering::write_histograms(output, histograms, &log)?;
     }
     if !parts.need_report() {
         return Ok(());

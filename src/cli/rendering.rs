@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use hdrhistogram::Histogram;
+
 use crate::report::{self, DiagramOf, Digest, TableSource};
 use crate::results::Summary;
 use crate::stats::Delays;
@@ -15,6 +17,9 @@ use super::thresholds::catalogue;
 
 /// The log of all histograms, within `histograms/`.
 pub(super) const LOG: &str = "histograms/delays.hlog";
+
+/// Histograms by the names of their delays.
+pub(super) type Histograms = BTreeMap<String, Histogram<u64>>;
 
 /// What to make.
 #[derive(Clone, Copy, Debug)]
@@ -35,11 +40,18 @@ pub(super) fn diagrams(arguments: &DiagramArgs) -> Result<Vec<DiagramOf>, Failur
     arguments.connections.iter().map(parse).collect()
 }
 
+/// The histograms of a run by their names.
+pub(super) fn histograms(delays: &BTreeMap<String, Delays>) -> Histograms {
+    let all = delays.iter();
+    all.filter_map(|(name, delays)| Some((name.clone(), delays.histogram()?)))
+        .collect()
+}
+
 /// The log of the histograms of a run.
-pub(super) fn interval_log(delays: &BTreeMap<String, Delays>, summary: &Summary) -> String {
-    let named: Vec<report::Named<'_>> = delays
+pub(super) fn interval_log(histograms: &Histograms, summary: &Summary) -> String {
+    let named: Vec<report::Named<'_>> = histograms
         .iter()
-        .filter_map(|(name, delays)| Some((name.as_str(), delays.histogram()?)))
+        .map(|(name, histogram)| (name.as_str(), histogram))
         .collect();
     let first = summary.captures.iter().filter_map(|c| c.first_ns).min();
     let last = summary.captures.iter().filter_map(|c| c.last_ns).max();
@@ -50,14 +62,12 @@ pub(super) fn interval_log(delays: &BTreeMap<String, Delays>, summary: &Summary)
 /// Writes `histograms/`.
 pub(super) fn write_histograms(
     output: &mut OutputDirectory,
-    delays: &BTreeMap<String, Delays>,
+    histograms: &Histograms,
     log: &str,
 ) -> Result<(), Failure> {
-    for (name, delays) in delays {
-        if let Some(histogram) = delays.histogram() {
-            let text = report::percentile_text(histogram);
-            output.write(&format!("histograms/{name}.hgrm"), text.as_bytes())?;
-        }
+    for (name, histogram) in histograms {
+        let text = report::percentile_text(histogram);
+        output.write(&format!("histograms/{name}.hgrm"), text.as_bytes())?;
     }
     output.write(LOG, log.as_bytes())
 }
