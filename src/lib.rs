@@ -71,6 +71,7 @@ pub mod frame;
 pub mod lint;
 pub mod mqtt;
 pub mod payload;
+pub mod report;
 pub mod results;
 pub mod session;
 pub mod stats;

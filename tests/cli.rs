@@ -201,7 +201,7 @@ mod bad_input {
             fs::read(place.path("out/summary.json")).expect("still there"),
             before
         );
-        assert_eq!(fs::read_dir(&out).expect("a directory").count(), 7);
+        assert_eq!(fs::read_dir(&out).expect("a directory").count(), 10);
     }
 
     #[test]
@@ -296,7 +296,7 @@ mod bad_input {
         assert_eq!(fs::read_dir(&out).expect("a directory").count(), 1);
         assert_eq!(code(&run(&["analyze", "--force", "-o", &out, &capture])), 0);
         assert_eq!(fs::read(thesis).expect("untouched"), b"all my work");
-        assert_eq!(fs::read_dir(&out).expect("a directory").count(), 8);
+        assert_eq!(fs::read_dir(&out).expect("a directory").count(), 11);
     }
 
     #[test]
@@ -324,6 +324,9 @@ mod bad_input {
             "connections.csv",
             "deliveries.csv",
             "exchanges.csv",
+            "histograms",
+            "plots",
+            "report.html",
             "sessions.csv",
             "subscriptions.csv",
             "summary.json",

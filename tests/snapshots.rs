@@ -96,6 +96,8 @@ fn outputs_are_as_they_were() {
         let directory: PathBuf = scratch.path().join("analysis");
         let text = mqttscope([
             OsStr::new("analyze"),
+            OsStr::new("--only"),
+            OsStr::new("tables"),
             OsStr::new("-o"),
             directory.as_os_str(),
             path.as_os_str(),

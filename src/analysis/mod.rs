@@ -37,7 +37,7 @@ pub use options::{Options, PortRule, PortRuleError, Selection, Transport};
 pub use pipeline::Pipeline;
 pub use ports::PortTraffic;
 pub use schemas::{Schemas, sample};
-pub use summary::summary;
+pub use summary::{delays, summary};
 pub use tables::{TableFiles, Tables};
 pub use totals::{ExchangeCounts, PublishCounts, Totals};
 

@@ -56,7 +56,10 @@ pub fn summary(pipeline: &Pipeline, tool_version: &str) -> Summary {
         exchanges: exchange_counts(totals),
         deliveries: pipeline.matches().then(|| delivery_counts(totals)),
         loss: loss(pipeline),
-        delays: delays(totals),
+        delays: delays(pipeline)
+            .iter()
+            .map(|(name, delays)| (name.clone(), DelaySummary::from(delays)))
+            .collect(),
         violations: totals
             .violations
             .iter()
@@ -217,7 +220,9 @@ fn loss(pipeline: &Pipeline) -> Loss {
 }
 
 /// Each delay by its name, and the legs of handshakes also by the way of the message.
-fn delays(totals: &Totals) -> BTreeMap<String, DelaySummary> {
+#[must_use]
+pub fn delays(pipeline: &Pipeline) -> BTreeMap<String, Delays> {
+    let totals = pipeline.totals();
     let mut named: BTreeMap<String, Delays> = BTreeMap::new();
     for (kind, towards, delays) in totals.delays() {
         let name = delay_name(kind);
@@ -254,9 +259,6 @@ fn delays(totals: &Totals) -> BTreeMap<String, DelaySummary> {
             .merge(&totals.tcp_handshake);
     }
     named
-        .iter()
-        .map(|(name, delays)| (name.clone(), DelaySummary::from(delays)))
-        .collect()
 }
 
 const fn delay_name(kind: DelayKind) -> &'static str {

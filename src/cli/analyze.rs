@@ -6,19 +6,27 @@ use std::time::Instant;
 
 use crate::analysis::{self, FindingFiles, Lints, TableFiles, Tables};
 use crate::capture::{Capture, FileSummary};
-use crate::lint::{self, Code, catalogue};
-use crate::results::{CaptureSummary, Summary, TapSummary, Throughput, escape, render_summary};
+use crate::lint::{self, Code};
+use crate::report::DiagramOf;
+use crate::results::{
+    CaptureSummary, Summary, TapSummary, Throughput, escape, finding_severity, render_summary,
+};
 use crate::time::Timestamp;
 
-use super::args::AnalyzeArgs;
+use super::args::{AnalyzeArgs, Part};
 use super::error::Failure;
 use super::input::{Input, no_mqtt};
 use super::output::OutputDirectory;
+use super::rendering::{self, Histograms, Wanted};
 use super::terminal::colors;
+use super::thresholds::{Thresholds, catalogue};
 
 pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     let began = Instant::now();
+    let parts = Parts::new(arguments);
     let settings = lint_settings(arguments)?;
+    let thresholds = Thresholds::new(&arguments.fail_on)?;
+    let diagrams = rendering::diagrams(&arguments.diagrams)?;
     let mut input = Input::open(&arguments.capture)?;
     let mut output = arguments
         .output
@@ -27,9 +35,9 @@ pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
         .transpose()?;
     let mut lints = Lints::new(settings, input.settings.schemas.clone());
     let mut tables = None;
-    if let Some(output) = &mut output {
-        tables = Some(open_tables(output, &input, !arguments.no_messages)?);
-        lints = open_findings(lints, output, &input)?;
+    if let Some(output) = output.as_mut().filter(|_| parts.need_tables()) {
+        tables = Some(open_tables(output, &input, parts)?);
+        lints = open_findings(lints, output, &input, parts)?;
     }
     let mut observers = (tables, lints);
     let pipeline = input.run(&mut observers, |(tables, lints)| {
@@ -63,38 +71,99 @@ pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
         return Err(Failure::NoMqtt(no_mqtt(&input, &pipeline)));
     }
     if let Some(mut output) = output {
-        let path = output.path().join("summary.json");
-        let mut file = output.create("summary.json")?;
-        file.write_all(json.as_bytes())
-            .map_err(|source| Failure::Write { path, source })?;
+        output.write("summary.json", json.as_bytes())?;
+        let histograms = rendering::histograms(&analysis::delays(&pipeline));
+        // What the pipeline holds is not needed any more, and the report takes memory too.
+        drop(pipeline);
+        render(&mut output, parts, (&json, &histograms), &diagrams)?;
         output.commit()?;
     }
     let text = if arguments.json {
         json
     } else {
-        render_summary(&summary, catalogue(), colors(arguments.color))
+        render_summary(&summary, lint::catalogue(), colors(arguments.color))
     };
     io::stdout()
         .lock()
         .write_all(text.as_bytes())
         .map_err(Failure::stdout)?;
-    input.check()
+    input.check()?;
+    thresholds.check(&summary, &|code| finding_severity(catalogue(), code))
+}
+
+/// What to write to the directory.
+#[derive(Clone, Copy, Debug)]
+struct Parts {
+    tables: bool,
+    messages: bool,
+    histograms: bool,
+    wanted: Wanted,
+}
+
+impl Parts {
+    fn new(arguments: &AnalyzeArgs) -> Self {
+        let only = &arguments.only;
+        let wants = |part| only.is_empty() || only.contains(&part);
+        Self {
+            tables: wants(Part::Tables),
+            messages: !arguments.no_messages,
+            histograms: wants(Part::Histograms),
+            wanted: Wanted {
+                plots: wants(Part::Plots),
+                page: wants(Part::Report),
+            },
+        }
+    }
+
+    const fn need_report(self) -> bool {
+        self.wanted.plots || self.wanted.page
+    }
+
+    const fn need_tables(self) -> bool {
+        self.tables || self.need_report()
+    }
+}
+
+/// Histograms, plots and page, from what the directory has so far.
+fn render(
+    output: &mut OutputDirectory,
+    parts: Parts,
+    (json, histograms): (&str, &Histograms),
+    diagrams: &[DiagramOf],
+) -> Result<(), Failure> {
+    // As `report` will read it.
+    let summary = serde_json::from_str(json).map_err(|e| Failure::stdout(e.into()))?;
+    let log = rendering::interval_log(histograms, &summary);
+    if parts.histograms {
+        rendering::write_histograms(output, histograms, &log)?;
+    }
+    if !parts.need_report() {
+        return Ok(());
+    }
+    let path = output.path().to_owned();
+    let digest = rendering::digest(summary, log.as_bytes(), &*output, diagrams, &path)?;
+    rendering::write(output, &digest, parts.wanted)
 }
 
 fn open_tables(
     output: &mut OutputDirectory,
     input: &Input,
-    messages: bool,
+    parts: Parts,
 ) -> Result<Tables<File>, Failure> {
+    let mut create = |name| {
+        if parts.tables {
+            output.create(name)
+        } else {
+            output.create_passing(name)
+        }
+    };
     let files = TableFiles {
-        connections: output.create("connections.csv")?,
-        sessions: output.create("sessions.csv")?,
-        messages: messages
-            .then(|| output.create("messages.csv"))
-            .transpose()?,
-        exchanges: output.create("exchanges.csv")?,
-        deliveries: output.create("deliveries.csv")?,
-        subscriptions: output.create("subscriptions.csv")?,
+        connections: create("connections.csv")?,
+        sessions: create("sessions.csv")?,
+        messages: parts.messages.then(|| create("messages.csv")).transpose()?,
+        exchanges: create("exchanges.csv")?,
+        deliveries: create("deliveries.csv")?,
+        subscriptions: create("subscriptions.csv")?,
     };
     let path = output.path().to_owned();
     Tables::new(files, input.settings.formulas, input.paths())
@@ -106,10 +175,18 @@ fn open_findings(
     lints: Lints<File>,
     output: &mut OutputDirectory,
     input: &Input,
+    parts: Parts,
 ) -> Result<Lints<File>, Failure> {
+    let mut create = |name| {
+        if parts.tables {
+            output.create(name)
+        } else {
+            output.create_passing(name)
+        }
+    };
     let files = FindingFiles {
-        findings: output.create("findings.csv")?,
-        topics: output.create("topics.csv")?,
+        findings: create("findings.csv")?,
+        topics: create("topics.csv")?,
     };
     let path = output.path().to_owned();
     lints

@@ -23,6 +23,8 @@ pub(super) enum Command {
     Decode(DecodeArgs),
     /// Analyse captures: connections, sessions, handshakes and their delays
     Analyze(AnalyzeArgs),
+    /// Make plots and report.html again from a directory of results, or compare two
+    Report(ReportArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell.
@@ -140,15 +142,21 @@ pub(super) struct AnalyzeArgs {
     #[command(flatten)]
     pub(super) capture: CaptureArgs,
 
-    /// Write the tables and summary.json to this directory
+    /// Write tables, histograms, plots, report.html and summary.json to this directory
     #[arg(short, long, value_name = "DIR")]
     pub(super) output: Option<PathBuf>,
 
-    /// Which parts to write to the directory
+    /// Which parts to write to the directory (all)
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
     pub(super) only: Vec<Part>,
 
-    /// Leave messages.csv out
+    #[command(flatten)]
+    pub(super) diagrams: DiagramArgs,
+
+    #[command(flatten)]
+    pub(super) fail_on: FailOnArgs,
+
+    /// Leave messages.csv out, and what is made of it
     #[arg(long)]
     pub(super) no_messages: bool,
 
@@ -194,6 +202,43 @@ fn threshold_help() -> String {
     )
 }
 
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// A directory that analyze wrote
+    #[arg(value_name = "DIR")]
+    pub(super) directory: PathBuf,
+
+    /// Compare with this directory's run: a table on standard output, and compare.html
+    #[arg(long, value_name = "DIR2")]
+    pub(super) compare: Option<PathBuf>,
+
+    /// Write to this directory instead of the first
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) diagrams: DiagramArgs,
+
+    #[command(flatten)]
+    pub(super) fail_on: FailOnArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DiagramArgs {
+    /// Draw the packets of this connection as a sequence diagram: its number in connections.csv,
+    /// with several taps NUMBER@TAP. Repeatable
+    #[arg(long = "diagram", value_name = "CONNECTION")]
+    pub(super) connections: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FailOnArgs {
+    /// Exit with 3 if this is so: 'delivery_qos1.p99>50ms', 'loss.qos1>0.1%', 'finding>=warning',
+    /// 'finding=CODE'. Repeatable
+    #[arg(long = "fail-on", value_name = "EXPRESSION")]
+    pub(super) expressions: Vec<String>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum DecodeFormat {
     /// Lines for people
@@ -219,6 +264,12 @@ pub(super) enum PayloadFormat {
 pub(super) enum Part {
     /// The CSV tables
     Tables,
+    /// Delay histograms, for HdrHistogram's tools
+    Histograms,
+    /// The figures as SVG and PNG
+    Plots,
+    /// report.html
+    Report,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

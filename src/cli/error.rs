@@ -9,6 +9,7 @@ use crate::analysis::PortRuleError;
 use crate::capture::{CaptureError, FilterError};
 use crate::lint::{ThresholdError, catalogue};
 use crate::payload::SchemaError;
+use crate::results::ThresholdError as FailOnError;
 
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -37,6 +38,11 @@ pub(super) enum Failure {
     KeyLog { path: PathBuf, source: io::Error },
     NoMqtt(String),
     Damaged(usize),
+    FailOn(FailOnError),
+    ThresholdsBroken,
+    Diagram(String),
+    NoResults { path: PathBuf, detail: String },
+    Unreadable { path: PathBuf, detail: String },
 }
 
 impl Failure {
@@ -62,7 +68,10 @@ impl Failure {
             | Self::Schema(SchemaError::UnknownMessage { .. })
             | Self::ProtoNames { .. }
             | Self::FramesToStdout
+            | Self::FailOn(_)
+            | Self::Diagram(_)
             | Self::ReadOnce(_) => ExitCode::from(2),
+            Self::ThresholdsBroken => ExitCode::from(3),
             _ => ExitCode::FAILURE,
         }
     }
@@ -177,6 +186,23 @@ impl fmt::Display for Failure {
                  twice; free space, set TMPDIR, or save it to a file first"
             ),
             Self::NoMqtt(detail) => f.write_str(detail),
+            Self::FailOn(error) => write!(f, "--fail-on {error}"),
+            Self::ThresholdsBroken => f.write_str("a threshold is broken"),
+            Self::Diagram(text) => write!(
+                f,
+                "--diagram {text:?} is no connection: write its number in connections.csv, or NUMBER@TAP"
+            ),
+            Self::NoResults { path, detail } => write!(
+                f,
+                "{} holds no results of analyze ({detail}); make them with: mqttscope analyze FILE -o {}",
+                path.display(),
+                path.display()
+            ),
+            Self::Unreadable { path, detail } => write!(
+                f,
+                "{}: {detail}; make it again with mqttscope analyze, or remove it",
+                path.display()
+            ),
             Self::Damaged(count) => write!(
                 f,
                 "{count} {} damaged (see the warnings above), and --strict was given",

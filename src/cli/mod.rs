@@ -8,8 +8,11 @@ mod frames;
 mod input;
 mod output;
 mod proto;
+mod rendering;
+mod report;
 mod settings;
 mod terminal;
+mod thresholds;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -28,6 +31,7 @@ pub fn run() -> ExitCode {
     let result = match &arguments.command {
         Command::Decode(decode) => decode::run(decode),
         Command::Analyze(analyze) => analyze::run(analyze),
+        Command::Report(report) => report::run(report),
         Command::Completions { shell } => completions(*shell),
         Command::Man => man(),
     };
@@ -35,6 +39,8 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of our output went away (`| head`): nothing is wrong.
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        // Each was told of by itself.
+        Err(Failure::ThresholdsBroken) => Failure::ThresholdsBroken.exit_code(),
         Err(failure) => {
             terminal::complain("error", &failure.to_string());
             failure.exit_code()

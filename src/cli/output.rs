@@ -1,92 +1,160 @@
 //! Output files and directories that are either whole or not there.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+
+use crate::report::TableSource;
 
 use super::error::Failure;
 
-/// Everything that this tool writes to an output directory.
-const KNOWN: [&str; 9] = [
+/// Everything that this tool writes to an output directory itself.
+const KNOWN: [&str; 11] = [
     "connections.csv",
     "sessions.csv",
     "messages.csv",
     "exchanges.csv",
     "deliveries.csv",
     "subscriptions.csv",
-    "findings.csv",
     "topics.csv",
+    "findings.csv",
     "summary.json",
+    "report.html",
+    "compare.html",
 ];
+/// Directories within it, and the extensions of what this tool writes there.
+const DIRECTORIES: [(&str, [&str; 2]); 2] =
+    [("histograms", ["hgrm", "hlog"]), ("plots", ["svg", "png"])];
 /// What a file is called until it is whole.
 const PARTIAL: &str = ".partial";
+
+/// What becomes of earlier results that a run does not write again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Earlier {
+    /// They are of another run and go.
+    Removed,
+    /// They stay, but for earlier figures.
+    Kept,
+}
 
 /// A directory for results. Files are written aside and renamed when all are whole.
 #[derive(Debug)]
 pub(super) struct OutputDirectory {
     path: PathBuf,
-    begun: Vec<&'static str>,
+    begun: Vec<String>,
+    /// Of those begun, what is needed only until the commit.
+    passing: Vec<String>,
+    earlier: Earlier,
 }
 
 impl OutputDirectory {
-    /// Makes the directory, or takes one that is empty or holds earlier results.
+    /// Makes the directory, or takes one that is empty or holds earlier results, which the new
+    /// ones replace.
     pub(super) fn open(path: &Path, force: bool) -> Result<Self, Failure> {
-        let wrap = |source| Failure::Write {
-            path: path.to_owned(),
-            source,
-        };
         if path.exists() && !path.is_dir() {
             return Err(Failure::OutputNotADirectory(path.to_owned()));
         }
-        fs::create_dir_all(path).map_err(wrap)?;
-        for entry in fs::read_dir(path).map_err(wrap)? {
-            let name = entry.map_err(wrap)?.file_name();
-            let ours = name
-                .to_str()
-                .is_some_and(|name| KNOWN.contains(&name.strip_suffix(PARTIAL).unwrap_or(name)));
-            if !ours && !force {
-                return Err(Failure::OutputInUse {
-                    path: path.to_owned(),
-                    example: name.into(),
-                });
-            }
+        fs::create_dir_all(path).map_err(write_failure(path))?;
+        if let Some(example) = foreign(path)?.filter(|_| !force) {
+            return Err(Failure::OutputInUse {
+                path: path.to_owned(),
+                example,
+            });
         }
         Ok(Self {
             path: path.to_owned(),
             begun: Vec::new(),
+            passing: Vec::new(),
+            earlier: Earlier::Removed,
+        })
+    }
+
+    /// Takes a directory to add to what it holds, or to replace parts of it.
+    pub(super) fn add_to(path: &Path) -> Result<Self, Failure> {
+        if path.exists() && !path.is_dir() {
+            return Err(Failure::OutputNotADirectory(path.to_owned()));
+        }
+        fs::create_dir_all(path).map_err(write_failure(path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            begun: Vec::new(),
+            passing: Vec::new(),
+            earlier: Earlier::Kept,
         })
     }
 
     /// Begins a file; it has its name only after [`OutputDirectory::commit`].
-    pub(super) fn create(&mut self, name: &'static str) -> Result<File, Failure> {
-        debug_assert!(
-            KNOWN.contains(&name),
-            "{name} is not in the list of known files"
-        );
+    pub(super) fn create(&mut self, name: &str) -> Result<File, Failure> {
+        debug_assert!(is_ours(name), "{name} is not in the list of known files");
         let path = self.partial(name);
-        self.begun.push(name);
-        File::create(&path).map_err(|source| Failure::Write { path, source })
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory).map_err(write_failure(directory))?;
+        }
+        self.begun.push(name.to_owned());
+        File::create(&path).map_err(write_failure(&path))
+    }
+
+    /// Begins a file that is gone after the commit.
+    pub(super) fn create_passing(&mut self, name: &str) -> Result<File, Failure> {
+        let file = self.create(name)?;
+        self.passing.push(name.to_owned());
+        Ok(file)
+    }
+
+    /// Writes a whole file; it has its name only after [`OutputDirectory::commit`].
+    pub(super) fn write(&mut self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let mut file = self.create(name)?;
+        let path = self.path.join(name);
+        file.write_all(bytes).map_err(write_failure(&path))
     }
 
     /// Gives every file its name, and removes earlier results that this run did not write.
-    pub(super) fn commit(self) -> Result<(), Failure> {
+    pub(super) fn commit(mut self) -> Result<(), Failure> {
+        for name in std::mem::take(&mut self.passing) {
+            let path = self.partial(&name);
+            self.begun.retain(|begun| *begun != name);
+            fs::remove_file(&path).map_err(write_failure(&path))?;
+        }
         for name in &self.begun {
             let path = self.path.join(name);
-            fs::rename(self.partial(name), &path)
-                .map_err(|source| Failure::Write { path, source })?;
+            fs::rename(self.partial(name), &path).map_err(write_failure(&path))?;
         }
-        for name in KNOWN.iter().filter(|name| !self.begun.contains(name)) {
-            match fs::remove_file(self.path.join(name)) {
+        for name in self.outdated()? {
+            let path = self.path.join(name);
+            match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(Failure::Write {
-                        path: self.path.join(name),
-                        source: error,
-                    });
+                    return Err(write_failure(&path)(error));
                 }
                 _ => {}
             }
         }
+        // They go if nothing is in them.
+        for (directory, _) in DIRECTORIES {
+            let _ = fs::remove_dir(self.path.join(directory));
+        }
         Ok(())
+    }
+
+    /// Earlier results that do not belong to what was written now.
+    fn outdated(&self) -> Result<Vec<String>, Failure> {
+        let mut names: Vec<String> = Vec::new();
+        if self.earlier == Earlier::Removed {
+            names.extend(KNOWN.map(str::to_owned));
+        }
+        for (directory, _) in DIRECTORIES {
+            let prefix = format!("{directory}/");
+            let replaced = self.begun.iter().any(|name| name.starts_with(&prefix));
+            let path = self.path.join(directory);
+            if !path.is_dir() || (self.earlier == Earlier::Kept && !replaced) {
+                continue;
+            }
+            for entry in fs::read_dir(&path).map_err(write_failure(&path))? {
+                let name = entry.map_err(write_failure(&path))?.file_name();
+                names.extend(name.to_str().map(|name| format!("{prefix}{name}")));
+            }
+        }
+        names.retain(|name| is_ours(name) && !self.begun.contains(name));
+        Ok(names)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -105,5 +173,77 @@ impl Drop for OutputDirectory {
             // It is gone already where the commit went well.
             let _ = fs::remove_file(self.partial(name));
         }
+        for (directory, _) in DIRECTORIES {
+            let _ = fs::remove_dir(self.path.join(directory));
+        }
+    }
+}
+
+/// What was begun, and nothing that an earlier run left.
+impl TableSource for OutputDirectory {
+    fn open(&self, name: &str) -> io::Result<Option<Box<dyn Read + '_>>> {
+        if !self.begun.iter().any(|begun| begun == name) {
+            return Ok(None);
+        }
+        let file = File::open(self.partial(name))?;
+        Ok(Some(Box::new(BufReader::new(file))))
+    }
+}
+
+/// A directory of results, to read from.
+#[derive(Debug)]
+pub(super) struct Results<'p>(pub(super) &'p Path);
+
+impl TableSource for Results<'_> {
+    fn open(&self, name: &str) -> io::Result<Option<Box<dyn Read + '_>>> {
+        match File::open(self.0.join(name)) {
+            Ok(file) => Ok(Some(Box::new(BufReader::new(file)))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether this tool writes files of this name, with `/` between a directory and what is in it.
+fn is_ours(name: &str) -> bool {
+    match name.split_once('/') {
+        None => KNOWN.contains(&name),
+        Some((directory, name)) => {
+            let extension = name.rsplit_once('.').map(|(_, extension)| extension);
+            DIRECTORIES.iter().any(|(known, extensions)| {
+                *known == directory && extension.is_some_and(|e| extensions.contains(&e))
+            })
+        }
+    }
+}
+
+/// Something in the directory that this tool did not write, if there is any.
+fn foreign(path: &Path) -> Result<Option<PathBuf>, Failure> {
+    for entry in fs::read_dir(path).map_err(write_failure(path))? {
+        let entry = entry.map_err(write_failure(path))?;
+        let name = entry.file_name();
+        let text = name.to_str().unwrap_or_default();
+        let directory = DIRECTORIES.iter().any(|(known, _)| *known == text);
+        if directory && entry.path().is_dir() {
+            let within = entry.path();
+            for file in fs::read_dir(&within).map_err(write_failure(&within))? {
+                let file = file.map_err(write_failure(&within))?.file_name();
+                let relative = format!("{text}/{}", file.to_str().unwrap_or_default());
+                if !is_ours(relative.strip_suffix(PARTIAL).unwrap_or(&relative)) {
+                    return Ok(Some(Path::new(text).join(file)));
+                }
+            }
+        } else if !is_ours(text.strip_suffix(PARTIAL).unwrap_or(text)) {
+            return Ok(Some(name.into()));
+        }
+    }
+    Ok(None)
+}
+
+fn write_failure(path: &Path) -> impl Fn(io::Error) -> Failure {
+    let path = path.to_owned();
+    move |source| Failure::Write {
+        path: path.clone(),
+        source,
     }
 }

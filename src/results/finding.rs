@@ -27,6 +27,14 @@ impl Severity {
             Self::Error => "error",
         }
     }
+
+    /// The inverse of [`Severity::name`].
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|severity| severity.name() == name)
+    }
 }
 
 /// What there is to know of a code.
@@ -44,4 +52,17 @@ pub struct FindingDoc {
     pub what_to_do: &'static str,
     /// The statement (`MQTT-…`) or section of the specification, of MQTT 5 first.
     pub clause: &'static str,
+}
+
+/// The documentation of `code`, if the catalogue has it.
+#[must_use]
+pub fn finding_doc<'d>(catalogue: &'d [FindingDoc], code: &str) -> Option<&'d FindingDoc> {
+    catalogue.iter().find(|doc| doc.code == code)
+}
+
+/// How bad `code` is by the catalogue. A code that it does not have counts as an error: a
+/// threshold must not hold because nobody knew how bad something was.
+#[must_use]
+pub fn finding_severity(catalogue: &[FindingDoc], code: &str) -> Severity {
+    finding_doc(catalogue, code).map_or(Severity::Error, |doc| doc.severity)
 }

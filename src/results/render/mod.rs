@@ -3,6 +3,8 @@
 mod number;
 mod sections;
 
+pub use number::{bytes, counted, date, delay, grouped, large, percent, span};
+
 use super::text::is_unsafe;
 use super::{FindingDoc, Summary};
 use std::fmt::Write;

@@ -5,7 +5,8 @@ use crate::time::TimeDelta;
 use jiff::tz::TimeZone;
 
 /// `1234567` → `1,234,567`.
-pub(super) fn grouped(number: u64) -> String {
+#[must_use]
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -18,18 +19,21 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// `1 frame`, `2 frames`.
-pub(super) fn counted(number: u64, singular: &str) -> String {
+#[must_use]
+pub fn counted(number: u64, singular: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
     format!("{} {singular}{ending}", grouped(number))
 }
 
 /// Decimal units, three significant digits: `1.23 MB`.
-pub(super) fn bytes(number: f64) -> String {
+#[must_use]
+pub fn bytes(number: f64) -> String {
     scaled(number, "B", &["kB", "MB", "GB", "TB", "PB", "EB"])
 }
 
 /// `1.23 million`.
-pub(super) fn large(number: f64) -> String {
+#[must_use]
+pub fn large(number: f64) -> String {
     if number < 1e6 {
         return grouped(number.round() as u64);
     }
@@ -61,7 +65,8 @@ fn scaled(number: f64, unit: &str, units: &[&str]) -> String {
 }
 
 /// A delay, or a dash where there is none.
-pub(super) fn delay(nanos: Option<i64>) -> String {
+#[must_use]
+pub fn delay(nanos: Option<i64>) -> String {
     nanos.map_or_else(
         || "–".to_owned(),
         |nanos| TimeDelta::from_nanos(nanos).to_string(),
@@ -69,7 +74,8 @@ pub(super) fn delay(nanos: Option<i64>) -> String {
 }
 
 /// How long something took: `59.9 s`, `2 min 5 s`, `1 h 2 min`, `3 d 4 h`.
-pub(super) fn span(duration: TimeDelta) -> String {
+#[must_use]
+pub fn span(duration: TimeDelta) -> String {
     let seconds = duration.as_nanos() / 1_000_000_000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match seconds {
@@ -81,7 +87,8 @@ pub(super) fn span(duration: TimeDelta) -> String {
 }
 
 /// `2024-05-01 12:00:00`, UTC, whole seconds.
-pub(super) fn date(nanos: i64) -> String {
+#[must_use]
+pub fn date(nanos: i64) -> String {
     // All of the 64-bit range (years 1677 to 2262) is within jiff's.
     jiff::Timestamp::from_nanosecond(nanos.into()).map_or_else(
         |_| format!("{nanos} ns"),
@@ -109,7 +116,8 @@ pub(super) fn proportion(proportion: &Proportion) -> String {
 
 /// One decimal, and more near 0 and near 100: two significant digits of what is left, so that
 /// only none is 0 % and only all are 100 %.
-fn percent(ratio: f64) -> String {
+#[must_use]
+pub fn percent(ratio: f64) -> String {
     let percent = ratio * 100.0;
     if percent <= 0.0 || percent >= 100.0 {
         return format!("{percent:.0}");
