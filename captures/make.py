@@ -35,7 +35,7 @@ def sha256(path):
 
 
 def recordings():
-    return sorted(path for path in HERE.iterdir() if path.suffix in (".pcap", ".pcapng", ".jsonl"))
+    return sorted(path for path in HERE.iterdir() if path.suffix in (".pcap", ".pcapng", ".jsonl", ".keylog"))
 
 
 def check():
@@ -66,7 +66,7 @@ def record(network, scenario, log, directory):
     """Plays one scenario; returns the finished recording, still outside the tree."""
     taps = recorders(network, scenario, directory)
     with testnet.Broker(network, directory, scenario.broker(directory)):
-        prepared = scenario.prepare(log)
+        prepared = scenario.prepare(log, directory)
         with ExitStack() as running:
             for namespace, interface, target in taps:
                 running.enter_context(
@@ -112,7 +112,7 @@ def make(only, into):
     testnet.require("ip", "mosquitto", "tcpdump", "mergecap")
     try:
         import clients
-        from scenarios import SCENARIOS
+        from scenarios import KEY_LOG, SCENARIOS
     except ImportError as error:
         raise testnet.Trouble(f"{error}: run this with target/python/bin/python, which "
                               "`./x install --tests` makes") from error
@@ -125,6 +125,9 @@ def make(only, into):
             finished = record(network, scenario, log, directory)
             (into / scenario.name).write_bytes(finished.read_bytes())
             (into / f"{scenario.name}.log.jsonl").write_text(log.text())
+            key_log = directory / KEY_LOG
+            if key_log.exists():
+                (into / scenario.name).with_suffix(".keylog").write_bytes(key_log.read_bytes())
             print(f"{scenario.name}: {finished.stat().st_size} bytes, "
                   f"{len(log.events)} events", file=sys.stderr)
     if into != HERE:

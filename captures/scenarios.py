@@ -1,15 +1,19 @@
 """What is recorded: one function per file, each against a broker started for it alone."""
 
+import ssl
 import time
 from dataclasses import dataclass, field
 from typing import Callable
 
 import fleet
-from clients import V31, V311, V5, Client, RawClient, connect_packet, properties_of
+from clients import V31, V311, V5, Client, RawClient, TlsContext, connect_packet, properties_of
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.subscribeoptions import SubscribeOptions
-from testnet import BROKER_IPV4, BROKER_IPV6, dynamic_security_plugin
+from testnet import (BROKER_IPV4, BROKER_IPV6, SECURE_WEB_SOCKET_PORT, TLS_PORT, WEB_SOCKET_PORT,
+                     Authority, dynamic_security_plugin)
 
+# The file of a scenario's directory that its clients write their TLS secrets to.
+KEY_LOG = "key.log"
 LEVEL_NAMES = {V31: "3.1", V311: "3.1.1", V5: "5"}
 # Around the places where the remaining length and the payload change their form.
 SIZES = (0, 1, 16, 100, 127, 128, 300)
@@ -26,7 +30,7 @@ class Scenario:
     broker: Callable = lambda directory: ("allow_anonymous true",)
     tcpdump: tuple = ()
     # Done before the recording starts, for captures that begin in mid-stream.
-    prepare: Callable = field(default=lambda log: None)
+    prepare: Callable = field(default=lambda log, directory: None)
 
 
 def payload(number, size):
@@ -186,7 +190,7 @@ def return_codes(log, _prepared):
         client.paho.loop_stop()
 
 
-def connect_before(log):
+def connect_before(log, _directory):
     """Both connections exist, and the subscription too, before the recording begins."""
     subscriber = Client(log, "subscriber").connect().subscribe(("late/#", 2))
     return subscriber, Client(log, "publisher").connect()
@@ -258,6 +262,47 @@ def keep_alive(log, _prepared):
     pinging.disconnect()
 
 
+def tls_broker(*settings, port=TLS_PORT):
+    """A broker with a certificate of an authority made for it alone."""
+    def configure(directory):
+        return ("allow_anonymous true", f"listener {port} {BROKER_IPV4}",
+                *Authority(directory).settings(*settings))
+    return configure
+
+
+def tls_context(version, certificate=False):
+    """What the clients need to speak TLS with that broker."""
+    def prepare(_log, directory):
+        authority = Authority.__new__(Authority)
+        authority.directory, authority.certificate = directory, directory / "ca.pem"
+        return TlsContext(authority, directory / KEY_LOG, version, certificate, ("mqtt",))
+    return prepare
+
+
+def through(port, web_socket=False, again=False):
+    """Every QoS, small messages and one of several records, through TLS, WebSocket or both;
+    with `again`, a second connection that resumes the first one's TLS session."""
+    def play(log, context):
+        options = {"port": port, "tls": context, "web_socket": web_socket}
+        subscriber = Client(log, "subscriber", V5, **options).connect()
+        subscriber.subscribe(("inside/#", 2))
+        publisher = Client(log, "publisher", V311, **options).connect()
+        sizes = (1, 20, 126, 300, 1500, 17000)
+        for number, size in enumerate(sizes):
+            publisher.publish(f"inside/{number}", payload(number, size), number % 3)
+        subscriber.received(len(sizes))
+        time.sleep(0.05)
+        publisher.disconnect()
+        if again:
+            context.resume = True
+            back = Client(log, "publisher-again", V311, **options).connect()
+            back.publish("inside/again", b"in a resumed TLS session", 1)
+            subscriber.received(len(sizes) + 1)
+            back.disconnect()
+        subscriber.disconnect()
+    return play
+
+
 def matrix():
     """Each QoS at both current levels, over both address families."""
     for qos in (0, 1, 2):
@@ -306,6 +351,28 @@ SCENARIOS = (
              one_way(V311, 2, BROKER_IPV4, (9000,))),
     Scenario("snaplen-96.pcap", "every frame cut to 96 bytes (`tcpdump -s 96`)",
              one_way(V5, 1, BROKER_IPV4), tcpdump=("-s", "96")),
+    Scenario("tls13.pcap", "TLS 1.3 (AES-256-GCM) with client certificates, server name and "
+             "ALPN; payloads up to 17,000 bytes, over several records; `tls13.keylog` has its "
+             "secrets", through(TLS_PORT), prepare=tls_context(ssl.TLSVersion.TLSv1_3, True),
+             broker=tls_broker("tls_version tlsv1.3", "require_certificate true")),
+    Scenario("tls12-gcm.pcap", "TLS 1.2 (AES-128-GCM), the last connection resumes a session; "
+             "`tls12-gcm.keylog`", through(TLS_PORT, again=True),
+             prepare=tls_context(ssl.TLSVersion.TLSv1_2),
+             broker=tls_broker("tls_version tlsv1.2", "ciphers ECDHE-ECDSA-AES128-GCM-SHA256")),
+    Scenario("tls12-chacha20.pcap", "TLS 1.2 (ChaCha20-Poly1305); `tls12-chacha20.keylog`",
+             through(TLS_PORT), prepare=tls_context(ssl.TLSVersion.TLSv1_2),
+             broker=tls_broker("tls_version tlsv1.2", "ciphers ECDHE-ECDSA-CHACHA20-POLY1305")),
+    Scenario("websocket.pcap", "MQTT within WebSocket, on port 9001; payloads up to 17,000 bytes",
+             through(WEB_SOCKET_PORT, web_socket=True),
+             broker=lambda directory: ("allow_anonymous true",
+                                       f"listener {WEB_SOCKET_PORT} {BROKER_IPV4}",
+                                       "protocol websockets")),
+    Scenario("wss.pcap", "MQTT within WebSocket within TLS 1.3 (ChaCha20-Poly1305), on port 9443; "
+             "`wss.keylog`", through(SECURE_WEB_SOCKET_PORT, web_socket=True),
+             prepare=tls_context(ssl.TLSVersion.TLSv1_3),
+             broker=tls_broker("protocol websockets", "tls_version tlsv1.3",
+                               "ciphers_tls1.3 TLS_CHACHA20_POLY1305_SHA256",
+                               port=SECURE_WEB_SOCKET_PORT)),
     Scenario("any-sll2.pcap", "recorded on the interface `any`: Linux cooked capture v2",
              one_way(V311, 1, BROKER_IPV6, (5, 50)), tap="any"),
     Scenario("two-taps.pcapng", "pcapng of two interfaces, one at either end of the link, "

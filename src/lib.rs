@@ -5,12 +5,12 @@
 //!
 //! ```text
 //! capture ──frames──▶ wire ──segments──▶ tcp ──bytes and gaps──▶ mqtt ──packets──▶ session
-//!                                                                                     │ events
+//!                                         └─▶ stream (TLS, WebSocket) ─┘              │ events
 //! cli ◀──tables, summary── results ◀──observations── analysis (composes all of these) ◀┘
 //! ```
 //!
 //! Each layer can be used by itself: [`mqtt`] parses and writes control packets, [`tcp`] puts
-//! segments in order, [`capture`] reads and writes capture files. [`analysis::Pipeline`] composes
+//! segments in order, [`stream`] unwraps TLS and WebSocket, [`capture`] reads and writes capture files. [`analysis::Pipeline`] composes
 //! them: frames go in, an [`analysis::Observer`] is told of packets, gaps, exchanges and
 //! connections, and at the end there is a [`results::Summary`].
 //!
@@ -68,11 +68,14 @@ pub mod capture;
 pub mod cli;
 pub mod delivery;
 pub mod frame;
+pub mod lint;
 pub mod mqtt;
+pub mod payload;
 pub mod report;
 pub mod results;
 pub mod session;
 pub mod stats;
+pub mod stream;
 pub mod tcp;
 pub mod time;
 pub mod wire;

@@ -13,12 +13,20 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use mqttscope::mqtt::{PacketType, PropertyId};
+use mqttscope::mqtt::{HeaderResult, PacketType, PropertyId, parse_fixed_header};
 use serde_json::Value;
-use tool::{decode_jsonl, file_name, may_skip, recording_paths};
+use tool::{decode_jsonl, file_name, key_log_option, may_skip, recording_paths, recordings};
 
 /// Recordings on which tshark cannot be asked.
-const SHORTCOMINGS: [(&str, &str); 2] = [
+const SHORTCOMINGS: [(&str, &str); 4] = [
+    (
+        "websocket.pcap",
+        "tshark shows no MQTT within WebSocket: see tshark_unwraps_the_same",
+    ),
+    (
+        "wss.pcap",
+        "tshark shows no MQTT within WebSocket: see tshark_unwraps_the_same",
+    ),
     (
         "snaplen-96.pcap",
         "tshark does not reassemble what was cut: it gives up such packets and what follows them",
@@ -104,17 +112,30 @@ fn attribute<'l>(line: &'l str, name: &str) -> &'l str {
     rest.split_once('"').unwrap().0
 }
 
+/// tshark on a recording, with its secrets and with what is spoken on its ports.
+fn tshark_command(path: &Path, settings: &Path) -> Command {
+    let mut command = Command::new("tshark");
+    command
+        .env("WIRESHARK_CONFIG_DIR", settings)
+        .args(["-n", "-o", "tcp.desegment_tcp_streams:TRUE"])
+        .args(["-o", "tcp.reassemble_out_of_order:TRUE"])
+        .args(["-d", "tcp.port==8883,tls", "-d", "tcp.port==9443,tls"])
+        .args(["-d", "tcp.port==9001,http", "-d", "tls.port==9443,http"]);
+    let key_log = path.with_extension("keylog");
+    if key_log.exists() {
+        let preference = format!("tls.keylog_file:{}", key_log.display());
+        command.args(["-o", &preference]);
+    }
+    command.arg("-r").arg(path);
+    command
+}
+
 /// All packets that tshark finds, each with the number of its frame. `None` without a tshark.
 fn tshark(path: &Path) -> Option<Vec<(u64, Fields)>> {
     // Nobody's settings but these.
     let settings = tempfile::tempdir().unwrap();
-    let output = Command::new("tshark")
-        .env("WIRESHARK_CONFIG_DIR", settings.path())
-        .args(["-n", "-Y", "mqtt", "-T", "pdml", "-J", "mqtt"])
-        .args(["-o", "tcp.desegment_tcp_streams:TRUE"])
-        .args(["-o", "tcp.reassemble_out_of_order:TRUE"])
-        .arg("-r")
-        .arg(path)
+    let output = tshark_command(path, settings.path())
+        .args(["-Y", "mqtt", "-T", "pdml", "-J", "mqtt"])
         .output()
         .ok()?;
     assert!(output.status.success(), "{output:?}");
@@ -333,7 +354,9 @@ fn tshark_reads_the_same() {
             let values = fields.remove(from).unwrap();
             fields.insert(to, values);
         }
-        let ours: Vec<(u64, Fields)> = decode_jsonl(&path, &["--payload", "base64"])
+        let mut options = key_log_option(&path);
+        options.extend(["--payload".to_owned(), "base64".to_owned()]);
+        let ours: Vec<(u64, Fields)> = decode_jsonl(&path, &options)
             .iter()
             .map(|packet| (packet["frame"].as_u64().unwrap(), expected(packet)))
             .collect();
@@ -352,4 +375,52 @@ fn tshark_reads_the_same() {
     }
     assert!(different.is_empty(), "{different}");
     eprintln!("{values} fields of {packets} packets in {captures} recordings: tshark agrees");
+}
+
+/// tshark takes WebSocket frames apart, though it does not look for MQTT in them. Our broker and
+/// clients write one packet per WebSocket frame.
+#[test]
+fn tshark_unwraps_the_same() {
+    let settings = tempfile::tempdir().unwrap();
+    for (name, at_least) in [("websocket.pcap", 30), ("wss.pcap", 30)] {
+        let path = recordings().join(name);
+        let output = tshark_command(&path, settings.path())
+            .args(["-Y", "websocket.opcode == 2", "-T", "fields"])
+            .args(["-e", "frame.number", "-e", "data.data"])
+            .output();
+        let Ok(output) = output else {
+            return may_skip("tshark");
+        };
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let theirs: Vec<(u64, &str)> = text
+            .lines()
+            .map(|line| line.split_once('\t').unwrap())
+            .map(|(frame, bytes)| (frame.parse().unwrap(), bytes))
+            .collect();
+        let mut options = key_log_option(&path);
+        options.extend(["--payload".to_owned(), "base64".to_owned()]);
+        let ours = decode_jsonl(&path, &options);
+        assert!(ours.len() >= at_least, "{name}: {}", ours.len());
+        assert_eq!(ours.len(), theirs.len(), "{name}");
+        for (packet, (frame, bytes)) in ours.iter().zip(theirs) {
+            assert_eq!(packet["frame"], frame, "{name}");
+            let start: Vec<u8> = (0..bytes.len().min(10))
+                .step_by(2)
+                .map(|at| u8::from_str_radix(&bytes[at..at + 2], 16).unwrap())
+                .collect();
+            let HeaderResult::Complete(header) = parse_fixed_header(&start) else {
+                panic!("{name}, frame {frame}: {bytes}");
+            };
+            assert_eq!(header.packet_type().name(), packet["packet_type"]);
+            assert_eq!(packet["remaining_length"], header.remaining_length);
+            assert_eq!(bytes.len() as u64, 2 * u64::from(header.packet_length()));
+            if packet["packet_type"] == "PUBLISH" {
+                assert!(
+                    bytes.ends_with(&payload(&packet["payload"])),
+                    "{name}, frame {frame}"
+                );
+            }
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod tool;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use etherparse::PacketBuilder;
 use mqttscope::analysis::{
@@ -19,12 +20,14 @@ use mqttscope::frame::{Frame, LinkType};
 use mqttscope::session::{
     self, DelayKind, ExchangeRecord, SessionRecord, SubscriptionRecord, Towards,
 };
+use mqttscope::stream::tls::KeyLog;
 use mqttscope::time::{TimeDelta, Timestamp};
 use mqttscope::wire::{Dissection, Dissector, WireLimits};
 use proptest::prelude::*;
 use tool::recordings;
 
-const BROKER_PORT: u16 = 1883;
+/// The brokers' ports of the recordings: plain, TLS, WebSocket, both.
+const BROKER_PORTS: [u16; 4] = [1883, 8883, 9001, 9443];
 
 /// The packets of each stream, by the client's port and direction.
 type Packets = BTreeMap<(u16, &'static str), Vec<String>>;
@@ -72,10 +75,35 @@ struct Turn {
 }
 
 /// What a recording's clients and brokers said to each other, and the packets in it.
-fn conversation(path: &Path) -> (Vec<Turn>, Packets) {
+struct Conversation {
+    turns: Vec<Turn>,
+    packets: Packets,
+    broker_port: u16,
+    options: Options,
+}
+
+/// The usual options, with the key log beside a recording.
+fn options(path: &Path) -> Options {
+    let mut keys = KeyLog::new();
+    if let Ok(text) = std::fs::read(path.with_extension("keylog")) {
+        keys.push(&text);
+        keys.end();
+    }
+    let mut options = Options {
+        key_log: Arc::new(keys),
+        ..Options::default()
+    };
+    // Of a packet that is split, as much is kept as of one that is not.
+    options.stream.publish_bytes = 1 << 20;
+    options
+}
+
+fn conversation(path: &Path) -> Conversation {
     let mut capture = Capture::open(&[path]).unwrap();
     let mut dissector = Dissector::new(WireLimits::default());
-    let mut pipeline = Pipeline::new(Options::default());
+    let options = options(path);
+    let mut pipeline = Pipeline::new(options.clone());
+    let mut broker_port = 0;
     let mut listing = Listing::default();
     let mut turns: Vec<Turn> = Vec::new();
     while let Some(item) = capture.next_item() {
@@ -87,7 +115,9 @@ fn conversation(path: &Path) -> (Vec<Turn>, Packets) {
         if segment.payload.is_empty() {
             continue;
         }
-        let to_broker = segment.destination.port == BROKER_PORT;
+        let to_broker = BROKER_PORTS.contains(&segment.destination.port);
+        let ports = (segment.source.port, segment.destination.port);
+        broker_port = if to_broker { ports.1 } else { ports.0 };
         let client = if to_broker {
             segment.source
         } else {
@@ -108,11 +138,17 @@ fn conversation(path: &Path) -> (Vec<Turn>, Packets) {
         }
     }
     pipeline.finish(&mut listing);
-    (turns, listing.packets)
+    Conversation {
+        turns,
+        packets: listing.packets,
+        broker_port,
+        options,
+    }
 }
 
 /// Writes frames, a microsecond apart, and gives them to a pipeline.
 struct Sender {
+    broker_port: u16,
     pipeline: Pipeline,
     listing: Listing,
     number: u64,
@@ -129,9 +165,10 @@ enum Kind {
 }
 
 impl Sender {
-    fn new() -> Self {
+    fn new(broker_port: u16, options: &Options) -> Self {
         Self {
-            pipeline: Pipeline::new(Options::default()),
+            broker_port,
+            pipeline: Pipeline::new(options.clone()),
             listing: Listing::default(),
             number: 0,
             sequences: BTreeMap::new(),
@@ -148,9 +185,9 @@ impl Sender {
         const CLIENT: [u8; 4] = [192, 0, 2, 1];
         const BROKER: [u8; 4] = [192, 0, 2, 2];
         let (addresses, ports) = if to_broker {
-            ((CLIENT, BROKER), (client_port, BROKER_PORT))
+            ((CLIENT, BROKER), (client_port, self.broker_port))
         } else {
-            ((BROKER, CLIENT), (BROKER_PORT, client_port))
+            ((BROKER, CLIENT), (self.broker_port, client_port))
         };
         let tcp = PacketBuilder::ipv4(addresses.0, addresses.1, 64)
             .tcp(ports.0, ports.1, sequence, 65_000);
@@ -253,48 +290,58 @@ impl Sender {
     }
 }
 
-fn send(turns: &[Turn], sizes: &[usize], disorder: &[(usize, bool)]) -> Packets {
-    let mut sender = Sender::new();
+fn send(
+    conversation: &Conversation,
+    turns: &[Turn],
+    sizes: &[usize],
+    disorder: &[(usize, bool)],
+) -> Packets {
+    let mut sender = Sender::new(conversation.broker_port, &conversation.options);
     for turn in turns {
         sender.turn(turn, sizes, disorder);
     }
     sender.finish()
 }
 
-const RECORDINGS: [&str; 4] = [
+const RECORDINGS: [&str; 8] = [
     "v5-properties-ipv6.pcap",
     "many-clients.pcap",
     "large-message.pcap",
     "qos2-v311-ipv4.pcap",
+    "tls13.pcap",
+    "tls12-gcm.pcap",
+    "websocket.pcap",
+    "wss.pcap",
 ];
 
-fn conversations() -> Vec<(Vec<Turn>, Packets)> {
+fn conversations() -> Vec<Conversation> {
     let conversations: Vec<_> = RECORDINGS
         .iter()
         .map(|name| conversation(&recordings().join(name)))
         .collect();
-    let packets = conversations
-        .iter()
-        .flat_map(|(_, packets)| packets.values());
-    assert!(packets.map(Vec::len).sum::<usize>() > 200);
+    for conversation in &conversations {
+        assert!(conversation.packets.values().map(Vec::len).sum::<usize>() > 10);
+    }
     conversations
 }
 
 #[test]
 fn each_byte_may_be_a_segment() {
-    for (turns, packets) in conversations() {
-        assert_eq!(send(&turns, &[1], &[(0, false)]), packets);
+    for conversation in conversations() {
+        let packets = send(&conversation, &conversation.turns, &[1], &[(0, false)]);
+        assert_eq!(packets, conversation.packets);
     }
 }
 
-/// Each side says all it has to say in one segment, or in segments as long as IPv4 allows.
+/// Each side says all it has to say in one segment, or in segments as long as IPv4 allows: the
+/// client has said everything before the server begins.
 #[test]
 fn everything_may_be_one_segment() {
-    for (turns, packets) in conversations() {
+    for conversation in conversations() {
         let mut all: BTreeMap<(u16, bool), Vec<u8>> = BTreeMap::new();
-        for turn in turns {
+        for turn in &conversation.turns {
             let side = all.entry((turn.client_port, !turn.to_broker)).or_default();
-            side.extend(turn.bytes);
+            side.extend(&turn.bytes);
         }
         let turns: Vec<Turn> = all
             .into_iter()
@@ -304,20 +351,30 @@ fn everything_may_be_one_segment() {
                 bytes,
             })
             .collect();
-        assert_eq!(send(&turns, &[65_000], &[(0, false)]), packets);
+        let packets = send(&conversation, &turns, &[65_000], &[(0, false)]);
+        let counts = |packets: &Packets| -> Vec<_> {
+            packets
+                .iter()
+                .map(|(key, list)| (*key, list.len()))
+                .collect()
+        };
+        let (broker_port, expected) = (conversation.broker_port, counts(&conversation.packets));
+        assert_eq!(counts(&packets), expected, "port {broker_port}");
+        assert_eq!(packets, conversation.packets);
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn segments_may_come_in_any_size_out_of_order_and_twice(
         sizes in prop::collection::vec(1_usize..300, 1..12),
         disorder in prop::collection::vec((0_usize..8, any::<bool>()), 1..12),
     ) {
-        for (turns, packets) in conversations() {
-            prop_assert_eq!(&send(&turns, &sizes, &disorder), &packets);
+        for conversation in conversations() {
+            let packets = send(&conversation, &conversation.turns, &sizes, &disorder);
+            prop_assert_eq!(&packets, &conversation.packets);
         }
     }
 }

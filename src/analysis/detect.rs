@@ -37,6 +37,10 @@ pub(super) fn guess(bytes: &[u8]) -> Guess {
     if HTTP.iter().any(|start| bytes.starts_with(start)) {
         return Guess::Http;
     }
+    const BEGUN: [&[u8]; 3] = [b"GET ", b"HTTP/", b"\x16\x03"];
+    if BEGUN.iter().any(|start| start.starts_with(bytes)) {
+        return Guess::Open;
+    }
     connect(bytes)
 }
 
@@ -95,11 +99,21 @@ impl FirstBytes {
             *place = *byte;
         }
         self.length = self.length.saturating_add(count as u8);
-        guess(
-            self.bytes
-                .get(..usize::from(self.length))
-                .unwrap_or_default(),
-        )
+        self.guess()
+    }
+}
+
+impl FirstBytes {
+    /// The bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes
+            .get(..usize::from(self.length))
+            .unwrap_or_default()
+    }
+
+    /// What they say by now.
+    pub(super) fn guess(&self) -> Guess {
+        guess(self.bytes())
     }
 }
 
@@ -123,7 +137,11 @@ mod tests {
             (b"\x10\x80\x80\x80\x80", Guess::Other),
             (b"\x30\x05\0\x01abc", Guess::Other),
             (b"\x16\x03\x01\x02\0", Guess::Tls),
+            (b"\x16\x03", Guess::Open),
+            (b"\x16", Guess::Open),
             (b"GET / HTTP/1.1", Guess::Http),
+            (b"GET", Guess::Open),
+            (b"GE ", Guess::Other),
             (b"SSH-2.0", Guess::Other),
         ] {
             assert_eq!(guess(bytes), expected, "{bytes:?}");

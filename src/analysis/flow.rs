@@ -3,10 +3,11 @@
 use crate::mqtt::PacketType;
 use crate::mqtt::stream::PacketStream;
 use crate::session::{ConnectionFacts, ConnectionState, PerWay, Towards};
-use crate::tcp::{Connection, Direction};
+use crate::tcp::{Chunk, Connection, Direction};
 use crate::time::Timestamp;
 
-use super::detect::FirstBytes;
+use super::carried::Carrier;
+use super::detect::{FirstBytes, Guess, guess};
 use super::options::Transport;
 
 /// Where a chunk of a stream comes from.
@@ -18,6 +19,19 @@ pub(super) struct Mark {
     pub(super) frame: u64,
     pub(super) start: u64,
     pub(super) end: u64,
+}
+
+impl Mark {
+    pub(super) const fn of(chunk: &Chunk<'_>) -> Self {
+        Self {
+            first_seen: chunk.first_seen,
+            whole: chunk.whole,
+            file: chunk.file,
+            frame: chunk.frame,
+            start: chunk.offset,
+            end: chunk.offset.saturating_add(chunk.bytes.len() as u64),
+        }
+    }
 }
 
 /// What is known of a slot's connection.
@@ -38,7 +52,8 @@ pub(super) enum Slot {
 #[repr(C)]
 pub(super) struct MqttFlow {
     pub(super) roles: Roles,
-    /// The bytes are not MQTT that can be read (TLS, HTTP).
+    /// The bytes are not MQTT by themselves: `carrier` says what they are, and where there is none
+    /// they cannot be read.
     pub(super) opaque: bool,
     /// The connection stands on a named port, so it is reported whatever it carries.
     pub(super) named: bool,
@@ -50,6 +65,8 @@ pub(super) struct MqttFlow {
     pub(super) reverse: PacketStream<Mark>,
     pub(super) state: ConnectionState,
     pub(super) malformed: u64,
+    /// TLS, WebSocket, or both.
+    pub(super) carrier: Option<Box<Carrier>>,
 }
 
 impl MqttFlow {
@@ -74,6 +91,17 @@ impl MqttFlow {
             broker,
             midstream,
         };
+        let client_direction = if client_is_forward {
+            Direction::Forward
+        } else {
+            Direction::Reverse
+        };
+        // Where the beginning is in the capture, it tells who carries what.
+        let carrier = match transport {
+            Transport::Tls | Transport::SecureWebSocket => Carrier::tls(client_direction),
+            _ => Carrier::web_socket_midstream(client_direction),
+        };
+        let carried = named && midstream && transport != Transport::Tcp;
         Self {
             state: ConnectionState::new(facts),
             forward: PacketStream::new(!midstream),
@@ -83,7 +111,8 @@ impl MqttFlow {
                 known: tcp.initiator_known,
             },
             transport,
-            opaque: transport != Transport::Tcp,
+            opaque: carried,
+            carrier: carried.then(|| Box::new(carrier)),
             first_bytes: (!midstream || !named).then(FirstBytes::default),
             named,
             bytes: PerWay::default(),
@@ -110,12 +139,78 @@ impl MqttFlow {
         forward.saturating_add(reverse)
     }
 
+    /// Bytes that wait in what carries the connection.
+    pub(super) fn carried(&self) -> usize {
+        self.carrier
+            .as_ref()
+            .map_or(0, |carrier| carrier.buffered())
+    }
+
+    /// Its bytes are carried by something.
+    fn carry(&mut self, carrier: Carrier) {
+        self.transport = carrier.transport();
+        self.carrier = Some(Box::new(carrier));
+        self.opaque = true;
+        // What they took was no packet.
+        self.forward = PacketStream::new(true);
+        self.reverse = PacketStream::new(true);
+    }
+
     /// The first bytes seen are awaited to be a CONNECT, so a packet begins with them even where
     /// the handshake was not seen.
     pub(super) fn synchronise(&mut self) {
         self.forward = PacketStream::new(true);
         self.reverse = PacketStream::new(true);
         self.first_bytes = Some(FirstBytes::default());
+    }
+}
+
+/// Looks at the first bytes; `false` where the connection is none of ours.
+pub(super) fn confirm(flow: &mut MqttFlow, chunk: &Chunk<'_>) -> bool {
+    if flow.roles.towards(chunk.direction) == Towards::Client {
+        confirm_answer(flow, chunk);
+        return flow.named;
+    }
+    let begun = flow.stream_mut(chunk.direction).begun();
+    let Some(first) = &mut flow.first_bytes else {
+        return true;
+    };
+    let before = *first;
+    let guess = first.add(chunk.bytes);
+    let carrier = match guess {
+        Guess::Open => return true,
+        Guess::Tls => Carrier::tls(chunk.direction),
+        Guess::Http => Carrier::web_socket(chunk.direction),
+        Guess::Connect => {
+            flow.first_bytes = None;
+            flow.transport = Transport::Tcp;
+            return true;
+        }
+        Guess::Other => {
+            flow.first_bytes = None;
+            // Whatever it is, it is not what the port is said to carry.
+            flow.opaque = flow.transport != Transport::Tcp;
+            return flow.named;
+        }
+    };
+    flow.carry(carrier.after(before, begun));
+    if flow.named {
+        flow.first_bytes = None;
+    }
+    true
+}
+
+/// The server's bytes came first, since the client's are missing.
+fn confirm_answer(flow: &mut MqttFlow, chunk: &Chunk<'_>) {
+    let client = chunk.direction.opposite();
+    let carrier = match guess(chunk.bytes) {
+        Guess::Tls => Carrier::tls(client),
+        Guess::Http => Carrier::web_socket(client),
+        _ => return,
+    };
+    if flow.named && flow.stream_mut(client).begun().is_none() {
+        flow.carry(carrier);
+        flow.first_bytes = None;
     }
 }
 

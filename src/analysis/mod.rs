@@ -12,12 +12,15 @@
     clippy::panic
 )]
 
+mod carried;
 mod detect;
 mod flow;
+mod lints;
 mod options;
 mod pipeline;
 mod ports;
 pub mod rows;
+mod schemas;
 mod summary;
 mod tables;
 mod totals;
@@ -28,9 +31,12 @@ use crate::session::{self, ConnectionState, PacketTimes, PerWay, SessionViolatio
 use crate::tcp::{Connection, EndReason, Gap};
 use crate::time::{TimeDelta, Timestamp};
 
+pub use carried::{CarrierStop, TlsView};
+pub use lints::{FindingFiles, Lints};
 pub use options::{Options, PortRule, PortRuleError, Selection, Transport};
 pub use pipeline::Pipeline;
 pub use ports::PortTraffic;
+pub use schemas::{Schemas, sample};
 pub use summary::{delays, summary};
 pub use tables::{TableFiles, Tables};
 pub use totals::{ExchangeCounts, PublishCounts, Totals};
@@ -64,6 +70,9 @@ pub struct PacketEvent<'a> {
     pub violations: SessionViolations,
     /// Where the segments that carried it stand in the stream: first byte and one past the last.
     pub extent: (u64, u64),
+    /// How often a PUBLISH was sent by now, if all of its exchange was on this connection; 0 for
+    /// the first time.
+    pub transmissions: u32,
     /// Number of a PUBLISH in the tables, from 1.
     pub message: Option<u64>,
 }
@@ -142,6 +151,29 @@ pub struct ConnectionEvent<'a> {
     pub round_trip_client: Option<TimeDelta>,
     /// The part of the round trip between the tap and the broker.
     pub round_trip_broker: Option<TimeDelta>,
+    /// What was seen of TLS.
+    pub tls: Option<TlsView<'a>>,
+    /// Why MQTT was not read, or not to the end.
+    pub stop: Option<CarrierStop>,
+}
+
+/// What carries MQTT on a connection cannot be read, or no longer.
+#[derive(Clone, Copy, Debug)]
+pub struct CarrierEvent<'a> {
+    /// The connection.
+    pub state: &'a ConnectionState,
+    /// Index of the connection among those open; used again after it is closed.
+    pub slot: usize,
+    /// Which way the bytes went that showed it.
+    pub towards: Towards,
+    /// File of the frame that showed it.
+    pub file: u32,
+    /// Number of that frame within its file.
+    pub frame: u64,
+    /// Time of that frame.
+    pub time: Timestamp,
+    /// Why.
+    pub stop: CarrierStop,
 }
 
 /// Where the tap stands on a connection, from the two halves of the round trip.
@@ -210,6 +242,9 @@ pub trait Observer: session::Observer {
     fn bytes(&mut self, _event: &BytesEvent<'_>) {}
     /// A message at one of its receivers is decided.
     fn delivery(&mut self, _record: &DeliveryRecord<'_>) {}
+    /// What carries MQTT on a connection cannot be read, or no longer.
+    #[inline]
+    fn carrier(&mut self, _event: &CarrierEvent<'_>) {}
     /// Capture time goes on; called now and then, so that what waits for a time can go.
     fn tick(&mut self, now: Timestamp);
 }
@@ -248,8 +283,58 @@ impl<O: Observer> Observer for Option<O> {
             .for_each(|observer| observer.delivery(record));
     }
 
+    fn carrier(&mut self, event: &CarrierEvent<'_>) {
+        self.iter_mut().for_each(|observer| observer.carrier(event));
+    }
+
     fn tick(&mut self, now: Timestamp) {
         self.iter_mut().for_each(|observer| observer.tick(now));
+    }
+}
+
+/// Both are told, the first one first.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    #[inline]
+    fn packet(&mut self, event: &PacketEvent<'_>) {
+        self.0.packet(event);
+        self.1.packet(event);
+    }
+
+    fn bad_length(&mut self, event: &BadLengthEvent<'_>) {
+        self.0.bad_length(event);
+        self.1.bad_length(event);
+    }
+
+    fn gap(&mut self, event: &GapEvent<'_>) {
+        self.0.gap(event);
+        self.1.gap(event);
+    }
+
+    fn repeated(&mut self, slot: usize, towards: Towards, extent: (u64, u64)) {
+        self.0.repeated(slot, towards, extent);
+        self.1.repeated(slot, towards, extent);
+    }
+
+    fn connection(&mut self, event: &ConnectionEvent<'_>) {
+        self.0.connection(event);
+        self.1.connection(event);
+    }
+
+    #[inline]
+    fn bytes(&mut self, event: &BytesEvent<'_>) {
+        self.0.bytes(event);
+        self.1.bytes(event);
+    }
+
+    #[inline]
+    fn delivery(&mut self, record: &DeliveryRecord<'_>) {
+        self.0.delivery(record);
+        self.1.delivery(record);
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.0.tick(now);
+        self.1.tick(now);
     }
 }
 

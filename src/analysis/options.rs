@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::delivery::DeliveryLimits;
 use crate::mqtt::stream::StreamLimits;
 use crate::mqtt::topic;
 use crate::session::{ConnectionState, SessionLimits};
+use crate::stream::tls::{KeyLog, TlsLimits};
 use crate::tcp::Limits;
 use crate::time::TimeDelta;
 use crate::wire::WireLimits;
@@ -153,6 +155,16 @@ pub struct Options {
     pub deadline: TimeDelta,
     /// Bounds of the matching of messages.
     pub delivery: DeliveryLimits,
+    /// Secrets of TLS connections.
+    pub key_log: Arc<KeyLog>,
+    /// Secrets may come after the frames that need them ([`super::Pipeline::add_secrets`]), so
+    /// these wait.
+    pub more_keys: bool,
+    /// Bounds of a connection that TLS carries.
+    pub tls: TlsLimits,
+    /// Bytes that may wait in TLS records and WebSocket upgrades of all connections together;
+    /// beyond it, the connection that needs more is not read on.
+    pub carried_bytes: usize,
 }
 
 impl Default for Options {
@@ -178,6 +190,10 @@ impl Default for Options {
             matching: true,
             deadline: TimeDelta::from_secs(10),
             delivery: DeliveryLimits::default(),
+            key_log: Arc::default(),
+            more_keys: false,
+            tls: TlsLimits::default(),
+            carried_bytes: 64 << 20,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! From frames to observations.
 
+use std::sync::Arc;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::delivery::{self, Deliveries, DeliveryRecord, DroppedDeliveries, Seen};
@@ -12,6 +14,7 @@ use crate::session::{
     self, ConnectionState, DelayKind, DroppedState, ExchangeRecord, Grant, PacketTimes, Received,
     SessionRecord, SessionViolations, Sessions, SubscriptionRecord, Tag, Towards,
 };
+use crate::stream::tls::KeyLog;
 use crate::tcp::{
     Chunk, Connection, Direction, EndReason, Event, FlowHash, FlowTable, Gap, Quick,
     TableStatistics,
@@ -19,8 +22,8 @@ use crate::tcp::{
 use crate::time::{TimeDelta, Timestamp};
 use crate::wire::{Dissection, Dissector, Segment, Skip, WireStatistics};
 
-use super::detect::Guess;
-use super::flow::{Mark, MqttFlow, Roles, Slot};
+use super::carried::Scratches;
+use super::flow::{Mark, MqttFlow, Roles, Slot, confirm};
 use super::options::{Options, Selection, Transport};
 use super::ports::PortTraffic;
 use super::totals::Totals;
@@ -48,34 +51,37 @@ pub struct Pipeline {
 
 /// Everything above the TCP streams.
 #[derive(Debug)]
-struct Core {
-    options: Options,
-    slots: Vec<Slot>,
+pub(super) struct Core {
+    pub(super) options: Options,
+    pub(super) slots: Vec<Slot>,
     /// Memory of connections that are gone, for those that come.
     #[allow(clippy::vec_box, reason = "what is spare keeps its place in memory")]
     spare: Vec<Box<MqttFlow>>,
-    sessions: Sessions,
-    deliveries: Option<Deliveries>,
+    pub(super) sessions: Sessions,
+    pub(super) deliveries: Option<Deliveries>,
     /// PUBLISH packets told of.
-    messages: u64,
-    totals: Totals,
+    pub(super) messages: u64,
+    pub(super) totals: Totals,
     other: PortTraffic,
     /// Bytes of unfinished packets in all streams together.
-    buffered: usize,
+    pub(super) buffered: usize,
     /// Streams that were told to keep less.
-    limited_streams: u64,
+    pub(super) limited_streams: u64,
+    /// Bytes that wait in what carries MQTT, on all connections together.
+    pub(super) carried: usize,
+    pub(super) scratches: Scratches,
 }
 
 /// Passes records on, counted, and only the wanted ones.
-struct Tee<'t, O> {
-    totals: &'t mut Totals,
-    selection: &'t Selection,
+pub(super) struct Tee<'t, O> {
+    pub(super) totals: &'t mut Totals,
+    pub(super) selection: &'t Selection,
     /// The connection that is being worked on is wanted.
-    wanted: bool,
-    observer: &'t mut O,
-    deliveries: Option<&'t mut Deliveries>,
+    pub(super) wanted: bool,
+    pub(super) observer: &'t mut O,
+    pub(super) deliveries: Option<&'t mut Deliveries>,
     /// PUBLISH packets told of.
-    messages: &'t mut u64,
+    pub(super) messages: &'t mut u64,
 }
 
 /// Passes what became of messages on, counted, and only of wanted ones.
@@ -181,6 +187,8 @@ impl Pipeline {
                 other: PortTraffic::default(),
                 buffered: 0,
                 limited_streams: 0,
+                carried: 0,
+                scratches: Scratches::default(),
                 options,
             },
         }
@@ -278,6 +286,18 @@ impl Pipeline {
                 }
             }
         }
+    }
+
+    /// Takes secrets of TLS connections: a whole key log, or part of one that goes on, in which
+    /// the last line may be unfinished.
+    pub fn add_secrets(&mut self, key_log: &[u8]) {
+        Arc::make_mut(&mut self.core.options.key_log).push(key_log);
+    }
+
+    /// Secrets known by now.
+    #[must_use]
+    pub fn key_log(&self) -> &KeyLog {
+        &self.core.options.key_log
     }
 
     /// The capture is over: everything that is open is reported.
@@ -448,11 +468,12 @@ impl Core {
             *slot = detect(tcp, chunk);
         }
         let Slot::Mqtt(flow) = slot else { return };
-        if flow.first_bytes.is_some() && !confirm(flow, chunk) {
+        if flow.first_bytes.is_some() && !flow.opaque && !confirm(flow, chunk) {
             self.ignore(tcp.slot());
             return;
         }
         if flow.opaque {
+            self.carried_data(tcp, chunk, observer);
             return;
         }
         let wanted = self.options.selection.connection(&flow.state);
@@ -467,14 +488,7 @@ impl Core {
         // The directions are handed on one by one, so one may be ahead of the other's hole.
         flow.state
             .set_hole(tcp.has_hole(chunk.direction.opposite()));
-        let mark = Mark {
-            first_seen: chunk.first_seen,
-            whole: chunk.whole,
-            file: chunk.file,
-            frame: chunk.frame,
-            start: chunk.offset,
-            end: chunk.offset.saturating_add(chunk.bytes.len() as u64),
-        };
+        let mark = Mark::of(chunk);
         let begun = flow.stream_mut(chunk.direction).begun();
         tee.observer.bytes(&BytesEvent {
             state: &flow.state,
@@ -504,10 +518,23 @@ impl Core {
             self.limited_streams = self.limited_streams.saturating_add(1);
             flow.stream_mut(chunk.direction).stop_buffering();
         }
+        self.displace(observer);
+    }
+
+    /// Closes what newer connections have taken over.
+    pub(super) fn displace<O: Observer>(&mut self, observer: &mut O) {
         while let Some((slot, number)) = self.sessions.next_displaced() {
             if let Some(Slot::Mqtt(old)) = self.slots.get_mut(slot)
                 && old.state.facts.number == number
             {
+                let mut tee = Tee {
+                    wanted: self.options.selection.connection(&old.state),
+                    totals: &mut self.totals,
+                    selection: &self.options.selection,
+                    observer,
+                    deliveries: self.deliveries.as_mut(),
+                    messages: &mut self.messages,
+                };
                 self.sessions.displace(&mut old.state, &mut tee);
             }
         }
@@ -522,9 +549,6 @@ impl Core {
             self.ignore(tcp.slot());
             return;
         }
-        if flow.opaque {
-            return;
-        }
         let mark = Mark {
             first_seen: gap.time,
             whole: gap.time,
@@ -533,6 +557,10 @@ impl Core {
             start: gap.offset,
             end: gap.offset.saturating_add(gap.bytes),
         };
+        if flow.opaque {
+            self.carried_gap(tcp, gap, mark, observer);
+            return;
+        }
         let wanted = self.options.selection.connection(&flow.state);
         let mut tee = Tee {
             totals: &mut self.totals,
@@ -593,16 +621,20 @@ impl Core {
     }
 
     /// Looks no more at a connection that turned out not to be MQTT. Nothing was told of it yet.
-    fn ignore(&mut self, index: usize) {
+    pub(super) fn ignore(&mut self, index: usize) {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
         if let Slot::Mqtt(flow) = std::mem::replace(slot, Slot::Ignored) {
             self.buffered = self.buffered.saturating_sub(flow.buffered());
+            self.carried = self.carried.saturating_sub(flow.carried());
         }
     }
 
     fn close<O: Observer>(&mut self, tcp: &Connection, end: EndReason, observer: &mut O) {
+        if matches!(self.slots.get(tcp.slot()), Some(Slot::Mqtt(flow)) if flow.opaque) {
+            self.carried_end(tcp, observer);
+        }
         let Some(slot) = self.slots.get_mut(tcp.slot()).map(std::mem::take) else {
             return;
         };
@@ -611,6 +643,7 @@ impl Core {
             return;
         };
         self.buffered = self.buffered.saturating_sub(flow.buffered());
+        self.carried = self.carried.saturating_sub(flow.carried());
         if !flow.named && flow.first_bytes.is_some() {
             // It ended before its first bytes could tell.
             self.count_other(tcp);
@@ -653,6 +686,8 @@ impl Core {
             vantage: Vantage::from_round_trips(client, broker),
             round_trip_client: client,
             round_trip_broker: broker,
+            tls: flow.carrier.as_ref().and_then(|carrier| carrier.tls_view()),
+            stop: flow.carrier.as_ref().and_then(|carrier| carrier.stopped()),
         });
         if self.spare.len() < SPARE {
             self.spare.push(flow);
@@ -679,6 +714,10 @@ impl Core {
         totals.connections = totals.connections.saturating_add(1);
         let transport = totals.transports.entry(flow.transport.name()).or_default();
         *transport = transport.saturating_add(1);
+        if let Some(stop) = flow.carrier.as_ref().and_then(|carrier| carrier.stopped()) {
+            let unread = totals.unread.entry(stop.to_string()).or_default();
+            *unread = unread.saturating_add(1);
+        }
         if let Some(time) = tcp.handshake_time {
             totals.tcp_handshake.record(time);
         }
@@ -723,44 +762,17 @@ fn detect(tcp: &Connection, chunk: &Chunk<'_>) -> Slot {
     Slot::Mqtt(Box::new(flow))
 }
 
-/// Looks at the client's first bytes; `false` where the connection is none of ours.
-fn confirm(flow: &mut MqttFlow, chunk: &Chunk<'_>) -> bool {
-    if flow.roles.towards(chunk.direction) == Towards::Client {
-        return flow.named;
-    }
-    let Some(first) = &mut flow.first_bytes else {
-        return true;
-    };
-    match first.add(chunk.bytes) {
-        Guess::Open => {}
-        Guess::Connect => flow.first_bytes = None,
-        Guess::Tls | Guess::Http | Guess::Other if !flow.named => return false,
-        guess => {
-            flow.first_bytes = None;
-            match guess {
-                Guess::Tls if flow.transport == Transport::Tcp => {
-                    flow.transport = Transport::Tls;
-                    flow.opaque = true;
-                }
-                Guess::Http if flow.transport == Transport::Tcp => flow.opaque = true,
-                _ => {}
-            }
-        }
-    }
-    true
-}
-
 /// What a packet is booked on besides the session.
-struct Books<'b> {
-    slot: usize,
+pub(super) struct Books<'b> {
+    pub(super) slot: usize,
     /// The tap stands beside the broker.
-    at_broker: bool,
-    malformed: &'b mut u64,
-    bytes: &'b mut session::PerWay<u64>,
+    pub(super) at_broker: bool,
+    pub(super) malformed: &'b mut u64,
+    pub(super) bytes: &'b mut session::PerWay<u64>,
 }
 
 /// A control packet, and where it was found.
-struct Found<'f> {
+pub(super) struct Found<'f> {
     header: FixedHeader,
     body: &'f [u8],
     first: &'f Mark,
@@ -770,7 +782,7 @@ struct Found<'f> {
 }
 
 impl<'f> Found<'f> {
-    const fn of(framed: &'f Framed<'_, Mark>) -> Self {
+    pub(super) const fn of(framed: &'f Framed<'_, Mark>) -> Self {
         Self {
             header: framed.header,
             body: framed.body,
@@ -847,7 +859,7 @@ impl<O: Observer> Work<'_, '_, O> {
 }
 
 /// Frames all packets of a chunk; tells by how much the bytes kept have grown.
-fn frame_packets<O: Observer>(
+pub(super) fn frame_packets<O: Observer>(
     flow: &mut MqttFlow,
     tcp: &Connection,
     direction: Direction,
@@ -914,7 +926,7 @@ fn frame_packets<O: Observer>(
 }
 
 /// Parses one packet, lets the session layer take it, and tells of it.
-fn packet<O: Observer>(
+pub(super) fn packet<O: Observer>(
     state: &mut session::ConnectionState,
     found: &Found<'_>,
     towards: Towards,
@@ -1043,6 +1055,7 @@ fn packet<O: Observer>(
         missing: found.missing,
         violations,
         extent: (found.first.start, found.last.end),
+        transmissions: taken.transmissions,
         message,
     });
 }
@@ -1067,7 +1080,7 @@ fn acknowledged(
 }
 
 /// Whether the tap stands beside the broker.
-fn stands_at_broker(tcp: &Connection, client_is_forward: bool) -> bool {
+pub(super) fn stands_at_broker(tcp: &Connection, client_is_forward: bool) -> bool {
     let (client, broker) = if client_is_forward {
         (tcp.round_trip_before(), tcp.round_trip_beyond())
     } else {

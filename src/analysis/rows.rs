@@ -205,9 +205,45 @@ fn bare_row<'a>(
     }
 }
 
+/// Texts of a connection's row that have to be put together.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionTexts {
+    alpn: Vec<u8>,
+    alerts: String,
+    unread: String,
+}
+
+impl ConnectionTexts {
+    /// Those of a connection.
+    #[must_use]
+    pub fn new(event: &ConnectionEvent<'_>) -> Self {
+        let mut texts = Self::default();
+        if let Some(tls) = event.tls {
+            texts.alpn = match tls.protocol() {
+                Some(protocol) => protocol.to_vec(),
+                // What was agreed on is encrypted; this is what the client offered.
+                None if tls.decrypted() == 0 && !tls.offered_protocols().is_empty() => {
+                    [b"(", tls.offered_protocols().join(&b' ').as_slice(), b")"].concat()
+                }
+                None => Vec::new(),
+            };
+            texts.alerts = tls.alerts().collect::<Vec<_>>().join(" ");
+        }
+        if let Some(stop) = event.stop {
+            texts.unread = stop.to_string();
+        }
+        texts
+    }
+}
+
 /// The row of a connection; `file` is the path of the file with its first frame.
 #[must_use]
-pub fn connection_row<'a>(event: &ConnectionEvent<'a>, file: &'a [u8]) -> ConnectionRow<'a> {
+pub fn connection_row<'a>(
+    event: &ConnectionEvent<'a>,
+    file: &'a [u8],
+    texts: &'a ConnectionTexts,
+) -> ConnectionRow<'a> {
+    let text = |text: &'a [u8]| (!text.is_empty()).then_some(Text(text));
     let state = event.state;
     let connect = state.connect.as_deref();
     let connack = state.connack.as_deref();
@@ -260,10 +296,21 @@ pub fn connection_row<'a>(event: &ConnectionEvent<'a>, file: &'a [u8]) -> Connec
             .saturating_add(reverse.out_of_order_segments),
         capture_gaps: forward.gaps.saturating_add(reverse.gaps),
         malformed: event.malformed,
-        tls_version: None,
-        tls_suite: None,
-        sni: None,
-        alpn: None,
+        tls_version: event
+            .tls
+            .and_then(|tls| tls.version())
+            .map(|name| Text(name.as_bytes())),
+        tls_suite: event
+            .tls
+            .and_then(|tls| tls.suite())
+            .map(|name| Text(name.as_bytes())),
+        sni: event.tls.and_then(|tls| tls.server_name()).map(Text),
+        alpn: text(&texts.alpn),
+        tls_handshake_ns: event.tls.and_then(|tls| tls.handshake_time()),
+        tls_records_to_broker: event.tls.map(|tls| tls.records().0),
+        tls_records_to_client: event.tls.map(|tls| tls.records().1),
+        tls_alerts: text(texts.alerts.as_bytes()),
+        unread: text(texts.unread.as_bytes()),
         tap: state.facts.tap,
     }
 }

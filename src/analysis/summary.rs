@@ -47,6 +47,7 @@ pub fn summary(pipeline: &Pipeline, tool_version: &str) -> Summary {
             .iter()
             .map(|(&name, &n)| (name.to_owned(), n))
             .collect(),
+        unread: totals.unread.clone(),
         sessions: pipeline.sessions(),
         publishes: Publishes {
             to_broker: publish_counts(totals.publishes.to_broker),

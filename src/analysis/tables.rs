@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use crate::delivery::DeliveryRecord;
 use crate::mqtt::Packet;
+use crate::payload::PayloadKind;
 use crate::results::{
     ConnectionRow, DeliveryRow, ExchangeRow, Formulas, Hash64, MessageRow, RowWriter, SessionRow,
     SubscriptionRow, Text,
@@ -14,8 +16,8 @@ use crate::session::{
 };
 use crate::time::{TimeDelta, Timestamp};
 
-use super::rows;
 use super::{BadLengthEvent, ConnectionEvent, GapEvent, Observer, PacketEvent};
+use super::{Schemas, rows};
 
 /// How long a message's row waits, since a segment that carried it may be sent again, and how
 /// many rows wait at most.
@@ -54,6 +56,7 @@ pub struct Tables<W: Write> {
     exchange: u64,
     /// Paths of the files, by index.
     files: Vec<Vec<u8>>,
+    schemas: Arc<Schemas>,
     error: Option<io::Error>,
 }
 
@@ -76,8 +79,16 @@ impl<W: Write> Tables<W> {
             subscriptions: RowWriter::new::<SubscriptionRow<'_>>(to.subscriptions, formulas)?,
             exchange: 0,
             files,
+            schemas: Arc::default(),
             error: None,
         })
+    }
+
+    /// Tells which payloads are Protobuf messages of which type.
+    #[must_use]
+    pub fn with_schemas(mut self, schemas: Arc<Schemas>) -> Self {
+        self.schemas = schemas;
+        self
     }
 
     /// A destination failed.
@@ -138,7 +149,7 @@ impl<W: Write> session::Observer for Tables<W> {
 impl<W: Write> Observer for Tables<W> {
     fn packet(&mut self, event: &PacketEvent<'_>) {
         if let (Some(messages), Packet::Publish(_)) = (&mut self.messages, &event.parsed.packet) {
-            messages.add(event);
+            messages.add(event, &self.schemas);
             if messages.waiting.len() > WAITING {
                 let result = messages.write_first(&self.files);
                 self.check(result);
@@ -170,7 +181,9 @@ impl<W: Write> Observer for Tables<W> {
             .get(event.tcp.file as usize)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let result = self.connections.write(&rows::connection_row(event, file));
+        let texts = rows::ConnectionTexts::new(event);
+        let row = rows::connection_row(event, file, &texts);
+        let result = self.connections.write(&row);
         self.check(result);
     }
 
@@ -197,6 +210,7 @@ struct Waiting {
     retain: bool,
     topic: Option<Vec<u8>>,
     payload_bytes: Option<u32>,
+    payload_kind: Option<&'static str>,
     payload_hash: Option<u64>,
     retransmitted: bool,
     extent: (u64, u64),
@@ -227,7 +241,7 @@ impl<W: Write> Messages<W> {
         }
     }
 
-    fn add(&mut self, event: &PacketEvent<'_>) {
+    fn add(&mut self, event: &PacketEvent<'_>, schemas: &Schemas) {
         let Packet::Publish(publish) = &event.parsed.packet else {
             return;
         };
@@ -260,6 +274,7 @@ impl<W: Write> Messages<W> {
             retain: publish.retain,
             topic,
             payload_bytes: publish.payload_length,
+            payload_kind: schemas.kind(event.topic, publish).map(PayloadKind::name),
             payload_hash: event.payload_hash,
             retransmitted: false,
             extent: event.extent,
@@ -340,7 +355,7 @@ impl<W: Write> Messages<W> {
             retain: row.retain,
             topic: row.topic.as_deref().map(Text),
             payload_bytes: row.payload_bytes,
-            payload_kind: None,
+            payload_kind: row.payload_kind,
             payload_hash: row.payload_hash.map(Hash64),
             retransmitted: row.retransmitted,
             tap: row.tap,

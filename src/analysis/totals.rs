@@ -45,9 +45,9 @@ pub struct Totals {
     /// Delays of deliveries of QoS 0, 1, 2: from publisher to receiver, within the broker as the
     /// tap sees it, and the broker's own share.
     pub delivery: [Delays; 3],
-    /// See [`Totals::delivery`].
+    /// See `delivery`.
     pub turnaround: [Delays; 3],
-    /// See [`Totals::delivery`].
+    /// See `delivery`.
     pub residence: [Delays; 3],
     /// Delays by kind and way of the message.
     delays: [PerWay<Delays>; DelayKind::ALL.len()],
@@ -59,6 +59,8 @@ pub struct Totals {
     pub connections: u64,
     /// The same by what carries them (`tcp`, `tls`, `ws`, `wss`).
     pub transports: BTreeMap<&'static str, u64>,
+    /// Connections whose MQTT could not be read, or not to their end, by the reason.
+    pub unread: BTreeMap<String, u64>,
     /// Segments with bytes seen before, on those connections.
     pub retransmitted_segments: u64,
     /// Segments first seen after later bytes.

@@ -31,6 +31,7 @@ mod inputs;
 mod pcap;
 mod pcapng;
 mod reader;
+mod secrets;
 mod series;
 mod source;
 mod summary;
@@ -39,6 +40,7 @@ mod writer;
 
 pub use error::{CaptureError, Foreign};
 pub use filter::{FilterError, FrameFilter};
+pub use secrets::read_secrets;
 pub use source::{Compression, Container};
 pub use summary::{FileSummary, TapSummary, Warning, WarningKind};
 pub use timeline::{Batch, Capture};

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::time::Instant;
 
-use crate::analysis::{self, TableFiles, Tables};
+use crate::analysis::{self, FindingFiles, Lints, TableFiles, Tables};
 use crate::capture::{Capture, FileSummary};
+use crate::lint::{self, Code};
 use crate::report::DiagramOf;
 use crate::results::{
     CaptureSummary, Summary, TapSummary, Throughput, escape, finding_severity, render_summary,
@@ -14,37 +15,47 @@ use crate::time::Timestamp;
 
 use super::args::{AnalyzeArgs, Part};
 use super::error::Failure;
+use super::fail_on::{FailOn, catalogue};
 use super::input::{Input, no_mqtt};
 use super::output::OutputDirectory;
 use super::rendering::{self, Histograms, Wanted};
 use super::terminal::colors;
-use super::thresholds::{Thresholds, catalogue};
 
 pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     let began = Instant::now();
     let parts = Parts::new(arguments);
-    let thresholds = Thresholds::new(&arguments.thresholds)?;
+    let fail_on = FailOn::new(&arguments.fail_on)?;
     let diagrams = rendering::diagrams(&arguments.diagrams)?;
+    let settings = lint_settings(arguments)?;
     let mut input = Input::open(&arguments.capture)?;
     let mut output = arguments
         .output
         .as_deref()
         .map(|path| OutputDirectory::open(path, arguments.force))
         .transpose()?;
-    let mut tables = match &mut output {
-        Some(output) if parts.need_tables() => Some(open_tables(output, &input, parts)?),
-        _ => None,
-    };
-    let pipeline = input.run(&mut tables, |tables| {
-        !tables.as_ref().is_some_and(Tables::failed)
+    let mut lints = Lints::new(settings, input.settings.schemas.clone());
+    let mut tables = None;
+    if let Some(output) = &mut output
+        && parts.need_tables()
+    {
+        tables = Some(open_tables(output, &input, parts)?);
+        lints = open_findings(lints, output, &input, parts)?;
+    }
+    let mut observers = (tables, lints);
+    let pipeline = input.run(&mut observers, |(tables, lints)| {
+        !lints.failed() && !tables.as_ref().is_some_and(Tables::failed)
     });
+    let (tables, mut lints) = observers;
     if let (Some(tables), Some(output)) = (tables, &output) {
-        let path = output.path().to_owned();
-        tables
-            .finish()
-            .map_err(|source| Failure::Write { path, source })?;
+        let path = output.path();
+        let finished = tables.finish().and_then(|()| lints.finish());
+        finished.map_err(|source| Failure::Write {
+            path: path.to_owned(),
+            source,
+        })?;
     }
     let mut summary = analysis::summary(&pipeline, env!("CARGO_PKG_VERSION"));
+    lints.describe(&mut summary);
     describe(&mut summary, &input.capture);
     let bytes = summary.captures.iter().map(|capture| capture.bytes).sum();
     summary.throughput = Some(Throughput::new(
@@ -72,14 +83,14 @@ pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     let text = if arguments.json {
         json
     } else {
-        render_summary(&summary, colors(arguments.color))
+        render_summary(&summary, catalogue(), colors(arguments.color))
     };
     io::stdout()
         .lock()
         .write_all(text.as_bytes())
         .map_err(Failure::stdout)?;
     input.check()?;
-    thresholds.check(&summary, &|code| finding_severity(catalogue(), code))
+    fail_on.check(&summary, &|code| finding_severity(catalogue(), code))
 }
 
 /// What to write to the directory.
@@ -113,6 +124,15 @@ impl Parts {
     const fn need_tables(self) -> bool {
         self.tables || self.need_report()
     }
+
+    /// Begins a table: one that nobody asked for is there until the report is made of it.
+    fn create(self, output: &mut OutputDirectory, name: &str) -> Result<File, Failure> {
+        if self.tables {
+            output.create(name)
+        } else {
+            output.create_passing(name)
+        }
+    }
 }
 
 /// Histograms, plots and page, from what the directory has so far.
@@ -141,13 +161,7 @@ fn open_tables(
     input: &Input,
     parts: Parts,
 ) -> Result<Tables<File>, Failure> {
-    let mut create = |name| {
-        if parts.tables {
-            output.create(name)
-        } else {
-            output.create_passing(name)
-        }
-    };
+    let mut create = |name| parts.create(output, name);
     let files = TableFiles {
         connections: create("connections.csv")?,
         sessions: create("sessions.csv")?,
@@ -158,7 +172,39 @@ fn open_tables(
     };
     let path = output.path().to_owned();
     Tables::new(files, input.settings.formulas, input.paths())
+        .map(|tables| tables.with_schemas(input.settings.schemas.clone()))
         .map_err(|source| Failure::Write { path, source })
+}
+
+fn open_findings(
+    lints: Lints<File>,
+    output: &mut OutputDirectory,
+    input: &Input,
+    parts: Parts,
+) -> Result<Lints<File>, Failure> {
+    let files = FindingFiles {
+        findings: parts.create(output, "findings.csv")?,
+        topics: parts.create(output, "topics.csv")?,
+    };
+    let path = output.path().to_owned();
+    lints
+        .write_to(files, input.settings.formulas, input.paths())
+        .map_err(|source| Failure::Write { path, source })
+}
+
+fn lint_settings(arguments: &AnalyzeArgs) -> Result<lint::Settings, Failure> {
+    let mut settings = lint::Settings {
+        user_names: arguments.show_credentials,
+        ..lint::Settings::default()
+    };
+    for text in &arguments.thresholds {
+        settings.thresholds.set(text).map_err(Failure::Threshold)?;
+    }
+    for name in &arguments.ignore {
+        let code = Code::named(name).ok_or_else(|| Failure::Code(name.clone()))?;
+        settings.ignored.push(code);
+    }
+    Ok(settings)
 }
 
 /// Adds what the captures say of themselves.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::lint::Thresholds;
+
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 could not do it; 2 wrong usage; \
      3 done, but a threshold is broken.";
 
@@ -62,6 +64,20 @@ pub(super) struct CaptureArgs {
     #[arg(long, value_name = "FILTER")]
     pub(super) topic: Option<String>,
 
+    /// Payloads of topics that match are Protobuf messages of this type (repeatable; the first
+    /// filter that matches counts)
+    #[arg(long, value_name = "TOPIC/FILTER=package.Message", requires = "proto")]
+    pub(super) protobuf: Vec<String>,
+
+    /// A .proto file with these types, proto2 or proto3 (repeatable)
+    #[arg(long, value_name = "FILE", requires = "protobuf")]
+    pub(super) proto: Vec<PathBuf>,
+
+    /// Where .proto files and what they import are looked for (repeatable); by default beside
+    /// the named ones
+    #[arg(long, value_name = "DIR", requires = "proto")]
+    pub(super) proto_path: Vec<PathBuf>,
+
     /// Only frames from this time on: RFC 3339 (2026-01-31T08:00:00Z) or seconds since 1970
     #[arg(long, value_name = "TIME")]
     pub(super) since: Option<String>,
@@ -69,6 +85,10 @@ pub(super) struct CaptureArgs {
     /// Only frames before this time
     #[arg(long, value_name = "TIME")]
     pub(super) until: Option<String>,
+
+    /// Key log of TLS connections, as SSLKEYLOGFILE names one; otherwise that variable's file
+    #[arg(long = "keylog", value_name = "FILE")]
+    pub(super) key_log: Option<PathBuf>,
 
     /// Take only the named ports for MQTT, not every connection that begins with a CONNECT
     #[arg(long)]
@@ -134,7 +154,7 @@ pub(super) struct AnalyzeArgs {
     pub(super) diagrams: DiagramArgs,
 
     #[command(flatten)]
-    pub(super) thresholds: ThresholdArgs,
+    pub(super) fail_on: FailOnArgs,
 
     /// Leave messages.csv out, and what is made of it
     #[arg(long)]
@@ -143,6 +163,18 @@ pub(super) struct AnalyzeArgs {
     /// Write to the directory although it holds files of other origin
     #[arg(long)]
     pub(super) force: bool,
+
+    /// From where on something is a finding (repeatable); --help lists the thresholds
+    #[arg(long = "threshold", value_name = "NAME=VALUE", long_help = threshold_help())]
+    pub(super) thresholds: Vec<String>,
+
+    /// Do not look for this finding (repeatable); docs/findings.md has the codes
+    #[arg(long, value_name = "CODE")]
+    pub(super) ignore: Vec<String>,
+
+    /// Tell user names in findings (passwords are never told)
+    #[arg(long)]
+    pub(super) show_credentials: bool,
 
     /// Print summary.json instead of the text
     #[arg(long)]
@@ -175,7 +207,7 @@ pub(super) struct ReportArgs {
     pub(super) diagrams: DiagramArgs,
 
     #[command(flatten)]
-    pub(super) thresholds: ThresholdArgs,
+    pub(super) fail_on: FailOnArgs,
 }
 
 #[derive(Debug, Args)]
@@ -187,11 +219,24 @@ pub(super) struct DiagramArgs {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct ThresholdArgs {
+pub(super) struct FailOnArgs {
     /// Exit with 3 if this is so: 'delivery_qos1.p99>50ms', 'loss.qos1>0.1%', 'finding>=warning',
     /// 'finding=CODE'. Repeatable
-    #[arg(long, value_name = "EXPRESSION")]
-    pub(super) fail_on: Vec<String>,
+    #[arg(long = "fail-on", value_name = "EXPRESSION")]
+    pub(super) expressions: Vec<String>,
+}
+
+/// The thresholds with what they mean, from the lint layer's own list.
+fn threshold_help() -> String {
+    let lines = Thresholds::DOCS.iter().map(|doc| {
+        let (name, default) = (doc.name, doc.default);
+        format!("  {name}={default}: {}", doc.text)
+    });
+    let lines: Vec<String> = lines.collect();
+    format!(
+        "From where on something is a finding (repeatable). Thresholds and their defaults:\n{}",
+        lines.join("\n")
+    )
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -208,7 +253,8 @@ pub(super) enum DecodeFormat {
 pub(super) enum PayloadFormat {
     /// Leave them out
     None,
-    /// As text, with everything unprintable escaped
+    /// Readable: JSON compactly, Protobuf with the names of its fields, text escaped, else
+    /// hexadecimal
     Text,
     /// In base64
     Base64,

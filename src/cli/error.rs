@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use crate::analysis::PortRuleError;
 use crate::capture::{CaptureError, FilterError};
-use crate::results::ThresholdError;
+use crate::lint::{ThresholdError, catalogue};
+use crate::payload::SchemaError;
+use crate::results;
 
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -18,6 +20,12 @@ pub(super) enum Failure {
     Duration { option: &'static str, text: String },
     TimesSwapped,
     TopicFilter(String),
+    Binding(String),
+    Threshold(ThresholdError),
+    Code(String),
+    Schema(SchemaError),
+    ProtoFile { path: PathBuf, source: io::Error },
+    ProtoNames { name: String, paths: [PathBuf; 2] },
     Stdout(io::Error),
     Write { path: PathBuf, source: io::Error },
     OutputInUse { path: PathBuf, example: PathBuf },
@@ -27,9 +35,10 @@ pub(super) enum Failure {
     FramesToStdout,
     ReadOnce(PathBuf),
     Spool(io::Error),
+    KeyLog { path: PathBuf, source: io::Error },
     NoMqtt(String),
     Damaged(usize),
-    Threshold(ThresholdError),
+    FailOn(results::ThresholdError),
     ThresholdsBroken,
     Diagram(String),
     NoResults { path: PathBuf, detail: String },
@@ -53,8 +62,13 @@ impl Failure {
             | Self::Duration { .. }
             | Self::TimesSwapped
             | Self::TopicFilter(_)
-            | Self::FramesToStdout
+            | Self::Binding(_)
             | Self::Threshold(_)
+            | Self::Code(_)
+            | Self::Schema(SchemaError::UnknownMessage { .. })
+            | Self::ProtoNames { .. }
+            | Self::FramesToStdout
+            | Self::FailOn(_)
             | Self::Diagram(_)
             | Self::ReadOnce(_) => ExitCode::from(2),
             Self::ThresholdsBroken => ExitCode::from(3),
@@ -81,6 +95,37 @@ impl fmt::Display for Failure {
             Self::TopicFilter(text) => write!(
                 f,
                 "--topic {text:?} is no topic filter: + must fill a level, # only the last one"
+            ),
+            Self::Binding(text) => write!(
+                f,
+                "--protobuf {text:?} is not understood: write TOPIC/FILTER=package.Message, where \
+                 + fills a level of the filter and # only the last one"
+            ),
+            Self::Threshold(error) => write!(f, "--threshold: {error}"),
+            Self::Code(name) => {
+                let codes: Vec<&str> = catalogue().map(|doc| doc.code).collect();
+                write!(
+                    f,
+                    "--ignore: there is no finding {name:?}; there are {}",
+                    codes.join(", ")
+                )
+            }
+            Self::Schema(error @ SchemaError::UnknownMessage { .. }) => {
+                write!(f, "--protobuf: {error}")
+            }
+            Self::Schema(error) => write!(f, "--proto: {error}"),
+            Self::ProtoFile { path, source } => {
+                write!(f, "cannot read --proto {}: {source}", path.display())
+            }
+            Self::ProtoNames {
+                name,
+                paths: [one, other],
+            } => write!(
+                f,
+                "{} and {} would both be imported as {name:?}; \
+                 name the directory that both are below with --proto-path",
+                one.display(),
+                other.display()
             ),
             Self::Stdout(error) => write!(f, "cannot write to standard output: {error}"),
             Self::Write { path, source } => {
@@ -132,13 +177,16 @@ impl fmt::Display for Failure {
                  save it to a file first",
                 path.display()
             ),
+            Self::KeyLog { path, source } => {
+                write!(f, "cannot read the key log {}: {source}", path.display())
+            }
             Self::Spool(source) => write!(
                 f,
                 "cannot keep the input in a temporary file ({source}), which -w needs to read it \
                  twice; free space, set TMPDIR, or save it to a file first"
             ),
             Self::NoMqtt(detail) => f.write_str(detail),
-            Self::Threshold(error) => write!(f, "--fail-on {error}"),
+            Self::FailOn(error) => write!(f, "--fail-on {error}"),
             Self::ThresholdsBroken => f.write_str("a threshold is broken"),
             Self::Diagram(text) => write!(
                 f,
@@ -177,6 +225,12 @@ impl From<CaptureError> for Failure {
 impl From<FilterError> for Failure {
     fn from(error: FilterError) -> Self {
         Self::Filter(error)
+    }
+}
+
+impl From<SchemaError> for Failure {
+    fn from(error: SchemaError) -> Self {
+        Self::Schema(error)
     }
 }
 

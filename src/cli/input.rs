@@ -3,9 +3,12 @@
 use std::fs::{self, File};
 use std::io::{IsTerminal, Seek};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::analysis::{Observer, Pipeline, Transport};
-use crate::capture::{Batch, Capture, CaptureError, FileSummary, Item};
+use crate::analysis::{Observer, Options, Pipeline, Transport};
+use crate::capture::{
+    Batch, Capture, CaptureError, FileSummary, Item, SecretsFormat, read_secrets,
+};
 use crate::results::escape;
 
 use super::args::CaptureArgs;
@@ -25,8 +28,9 @@ pub(super) struct Input {
 impl Input {
     /// Checks the arguments and opens the captures: nothing is read before both went well.
     pub(super) fn open(arguments: &CaptureArgs) -> Result<Self, Failure> {
-        let settings = Settings::new(arguments)?;
+        let mut settings = Settings::new(arguments)?;
         let capture = Capture::open(&arguments.files)?;
+        read_ahead(&capture, &mut settings.options);
         Ok(Self {
             capture,
             settings,
@@ -47,7 +51,9 @@ impl Input {
         if !is_stream(path) {
             return Self::open(arguments);
         }
-        let settings = Settings::new(arguments)?;
+        let mut settings = Settings::new(arguments)?;
+        // Keys may stand behind the frames that need them.
+        settings.options.more_keys = true;
         let file = if path == Path::new("-") {
             if std::io::stdin().is_terminal() {
                 return Err(CaptureError::StdinIsTerminal.into());
@@ -92,6 +98,7 @@ impl Input {
             capture, settings, ..
         } = self;
         let mut batch = Batch::default();
+        let mut secrets = Vec::new();
         while capture.next_batch(&mut batch) {
             let frames = capture.lend(&batch).filter_map(|item| match item {
                 Item::Frame(frame) => {
@@ -100,10 +107,19 @@ impl Input {
                         || wants(settings.since, settings.until, frame.time);
                     (wanted && filter.is_none_or(|filter| filter.matches(&frame))).then_some(frame)
                 }
-                // Secrets of encrypted connections are kept for when there is something to decrypt.
-                Item::Secrets { .. } => None,
+                Item::Secrets { format, bytes, .. } => {
+                    if format == SecretsFormat::TLS_KEY_LOG {
+                        secrets.extend_from_slice(bytes);
+                        secrets.push(b'\n');
+                    }
+                    None
+                }
             });
             pipeline.push_all(frames, observer);
+            if !secrets.is_empty() {
+                pipeline.add_secrets(&secrets);
+                secrets = Vec::new();
+            }
             if !go_on(observer) {
                 break;
             }
@@ -132,6 +148,23 @@ impl Input {
             return Err(Failure::Damaged(damaged));
         }
         Ok(())
+    }
+}
+
+/// Reads the secrets of all files before any frame; where that cannot be done, records wait for
+/// their keys.
+fn read_ahead(capture: &Capture, options: &mut Options) {
+    let keys = Arc::make_mut(&mut options.key_log);
+    for file in capture.files() {
+        let read = !is_stream(&file.path)
+            && read_secrets(&file.path, |format, secrets| {
+                if format == SecretsFormat::TLS_KEY_LOG {
+                    keys.push(secrets);
+                    keys.end();
+                }
+            })
+            .unwrap_or(false);
+        options.more_keys |= !read;
     }
 }
 
@@ -183,6 +216,10 @@ pub(super) fn no_mqtt(input: &Input, pipeline: &Pipeline) -> String {
     ));
     if settings.options.detect {
         text.push_str(" or in a connection that begins with a CONNECT");
+    }
+    for (reason, connections) in &pipeline.totals().unread {
+        let ending = if *connections == 1 { "" } else { "s" };
+        text.push_str(&format!("; {connections} connection{ending}: {reason}"));
     }
     let other = pipeline.other();
     let tcp = busiest(&other.busiest(), "connection");

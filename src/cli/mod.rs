@@ -4,14 +4,15 @@ mod analyze;
 mod args;
 mod decode;
 mod error;
+mod fail_on;
 mod frames;
 mod input;
 mod output;
+mod proto;
 mod rendering;
 mod report;
 mod settings;
 mod terminal;
-mod thresholds;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

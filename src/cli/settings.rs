@@ -1,15 +1,22 @@
 //! Arguments, checked once, as what the commands work with.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use jiff::Timestamp as Calendar;
 
-use crate::analysis::{Options, Selection};
+use crate::analysis::{Options, Schemas, Selection};
 use crate::capture::FrameFilter;
 use crate::mqtt::{ProtocolLevel, topic};
 use crate::results::Formulas;
+use crate::stream::tls::KeyLog;
 use crate::time::{TimeDelta, Timestamp};
 
 use super::args::CaptureArgs;
 use super::error::Failure;
+use super::proto::schemas;
 
 /// How to read captures.
 pub(super) struct Settings {
@@ -19,6 +26,7 @@ pub(super) struct Settings {
     pub(super) until: Option<Timestamp>,
     pub(super) strict: bool,
     pub(super) formulas: Formulas,
+    pub(super) schemas: Arc<Schemas>,
 }
 
 impl Settings {
@@ -57,6 +65,7 @@ impl Settings {
         };
         Ok(Self {
             options: Options {
+                key_log: Arc::new(key_log(arguments.key_log.as_deref())?),
                 ports,
                 detect: !arguments.no_detect,
                 selection,
@@ -71,6 +80,7 @@ impl Settings {
             since,
             until,
             strict: arguments.strict,
+            schemas: Arc::new(schemas(arguments)?),
             formulas: if arguments.raw_csv {
                 Formulas::Keep
             } else {
@@ -78,6 +88,39 @@ impl Settings {
             },
         })
     }
+}
+
+/// The key log that is named, or else the one that the environment names for programs that
+/// write one: where there is none yet, there are no keys.
+fn key_log(named: Option<&Path>) -> Result<KeyLog, Failure> {
+    let mut keys = KeyLog::new();
+    if let Some(path) = named {
+        read_key_log(path, &mut keys).map_err(|source| Failure::KeyLog {
+            path: path.to_owned(),
+            source,
+        })?;
+    } else if let Some(path) = std::env::var_os("SSLKEYLOGFILE").map(PathBuf::from)
+        && path.is_file()
+    {
+        // Nobody asked for it here, so it is no trouble if it cannot be read.
+        let _ = read_key_log(&path, &mut keys);
+    }
+    Ok(keys)
+}
+
+fn read_key_log(path: &Path, keys: &mut KeyLog) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    let mut part = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut part) {
+            Ok(0) => break,
+            Ok(count) => keys.push(part.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    keys.end();
+    Ok(())
 }
 
 /// Whether a time lies from `since` on and before `until`.

@@ -130,6 +130,8 @@ pub struct DeliveryRecord<'a> {
     pub candidates: Option<u8>,
     /// A further copy, for a receiver with several filters that match.
     pub further_copy: bool,
+    /// How many copies may come: as many as filters of the receiver match.
+    pub copies: u8,
     /// The dead client's place in the table of sessions, where this is the first copy seen of its
     /// will.
     pub will_of: Option<u32>,

@@ -270,3 +270,37 @@ impl Cell for Hash64 {
         out.extend_from_slice(&digits);
     }
 }
+
+/// Text of our own making that is to be copied as it is: quoted where it needs that, and not
+/// escaped. Control characters have no place in it and are left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verbatim<'a>(pub &'a str);
+
+impl Cell for Verbatim<'_> {
+    fn write_to(&self, out: &mut Vec<u8>, _: Formulas) {
+        let quoted = self.0.contains([',', '"']);
+        if quoted {
+            out.push(b'"');
+        }
+        for character in self.0.chars().filter(|&c| !text::is_unsafe(c)) {
+            if character == '"' {
+                out.push(b'"');
+            }
+            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        if quoted {
+            out.push(b'"');
+        }
+    }
+}
+
+/// So many per second, written with three decimals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+pub struct Rate(pub f64);
+
+impl Cell for Rate {
+    fn write_to(&self, out: &mut Vec<u8>, _: Formulas) {
+        // A write to a vector does not fail.
+        _ = write!(out, "{:.3}", self.0);
+    }
+}

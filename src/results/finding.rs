@@ -1,23 +1,23 @@
-//! What is known of a finding beside its row: how bad it is, why it matters and what to do.
+//! What is found, for who reads of it.
 
-/// How much a finding matters, the least first.
+/// How much a finding weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Worth knowing.
+    /// Good to know.
     Info,
-    /// Against good practice.
+    /// Allowed, and not what experience advises.
     Note,
-    /// Likely to cause trouble.
+    /// Something works badly, or soon may.
     Warning,
-    /// Trouble, or a rule of the specification broken.
+    /// A rule is broken, or data is lost.
     Error,
 }
 
 impl Severity {
-    /// All of them, the least first.
+    /// Every one, the lightest first.
     pub const ALL: [Self; 4] = [Self::Info, Self::Note, Self::Warning, Self::Error];
 
-    /// As findings.csv spells it.
+    /// As the tables spell it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -37,20 +37,20 @@ impl Severity {
     }
 }
 
-/// The documentation of one finding's code.
+/// What there is to know of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FindingDoc {
-    /// The code, as in findings.csv.
+    /// The code, in kebab case.
     pub code: &'static str,
-    /// `info`, `note`, `warning` or `error`.
-    pub severity: &'static str,
-    /// What it is, in a few words.
+    /// How much it weighs.
+    pub severity: Severity,
+    /// What was found, in a sentence.
     pub title: &'static str,
-    /// Why it matters.
+    /// Why it matters, in a sentence.
     pub why: &'static str,
-    /// What a person can do about it.
+    /// What to do, in a sentence.
     pub what_to_do: &'static str,
-    /// The clause of the specification; empty where it is practice, not rule.
+    /// The statement (`MQTT-…`) or section of the specification, of MQTT 5 first.
     pub clause: &'static str,
 }
 
@@ -64,7 +64,5 @@ pub fn finding_doc<'d>(catalogue: &'d [FindingDoc], code: &str) -> Option<&'d Fi
 /// threshold must not hold because nobody knew how bad something was.
 #[must_use]
 pub fn finding_severity(catalogue: &[FindingDoc], code: &str) -> Severity {
-    finding_doc(catalogue, code)
-        .and_then(|doc| Severity::from_name(doc.severity))
-        .unwrap_or(Severity::Error)
+    finding_doc(catalogue, code).map_or(Severity::Error, |doc| doc.severity)
 }

@@ -13,7 +13,7 @@ mod tables;
 mod text;
 mod threshold;
 
-pub use csv::{Cell, Cells, Hash64, Row, RowWriter};
+pub use csv::{Cell, Cells, Hash64, Rate, Row, RowWriter, Verbatim};
 pub use finding::{FindingDoc, Severity, finding_doc, finding_severity};
 pub use read::{
     Cells as ReadCells, Column, MOST_SHOWN, TableError, TableReader, cell_bytes, readable,
@@ -25,7 +25,8 @@ pub use summary::{
     OtherPort, PublishCounts, Publishes, SCHEMA, Summary, TapSummary, TcpSummary, Throughput,
 };
 pub use tables::{
-    ConnectionRow, DeliveryRow, ExchangeRow, MessageRow, PacketRow, SessionRow, SubscriptionRow,
+    ConnectionRow, DeliveryRow, ExchangeRow, FindingRow, MessageRow, PacketRow, SessionRow,
+    SubscriptionRow, TopicRow,
 };
 pub use text::{Formulas, Text, escape, escape_into, is_unsafe, needs_guard, unescape};
 pub use threshold::{Threshold, ThresholdError};

@@ -35,6 +35,9 @@ pub struct Summary {
     /// The same by transport: `tcp`, `tls`, `ws`, `wss`.
     #[serde(default)]
     pub transports: BTreeMap<String, u64>,
+    /// Connections whose MQTT could not be read, or not to their end, by the reason.
+    #[serde(default)]
+    pub unread: BTreeMap<String, u64>,
     /// MQTT sessions.
     pub sessions: u64,
     /// PUBLISH packets on the wire.
@@ -291,6 +294,7 @@ impl Default for Summary {
             mqtt: MqttSummary::default(),
             connections: 0,
             transports: BTreeMap::new(),
+            unread: BTreeMap::new(),
             sessions: 0,
             publishes: Publishes::default(),
             exchanges: ExchangeCounts::default(),

@@ -291,6 +291,18 @@ impl ConnectionState {
         );
     }
 
+    /// Its CONNECT came while another connection of the client was open.
+    #[must_use]
+    pub const fn takes_over(&self) -> bool {
+        self.takes_over
+    }
+
+    /// When the latest packet of the client was seen; `None` also while packets may be missing.
+    #[must_use]
+    pub const fn last_from_client(&self) -> Option<Timestamp> {
+        self.last_from_client
+    }
+
     /// Exchanges in flight, both ways.
     #[must_use]
     pub fn in_flight(&self) -> usize {

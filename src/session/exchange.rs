@@ -201,6 +201,7 @@ pub(super) struct Exchanges {
     packet_ids: [u16; FEW],
     indexes: [u32; FEW],
     /// All of them, once they are more than a few.
+    #[expect(clippy::box_collection)] // One word where there are few.
     many: Option<Box<HashMap<u16, u32, foldhash::fast::RandomState>>>,
 }
 

@@ -144,6 +144,9 @@ pub struct Taken {
     pub violations: SessionViolations,
     /// A PUBLISH that is one more transmission of an exchange in flight.
     pub repeated: bool,
+    /// How often that PUBLISH was sent by now, if all of its exchange was on this connection;
+    /// else 0.
+    pub transmissions: u32,
     /// The tag of the exchange to which it belongs.
     pub tag: Option<Tag>,
 }

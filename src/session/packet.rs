@@ -15,6 +15,14 @@ use super::store::Sessions;
 use super::subscription::Ending;
 use super::{PacketTimes, Received, SessionViolation, SessionViolations, Tag, Taken, Towards};
 
+/// The exchange of which a PUBLISH is one more transmission.
+#[derive(Clone, Copy)]
+struct Earlier {
+    tag: Option<Tag>,
+    /// See [`Taken::transmissions`].
+    transmissions: u32,
+}
+
 impl ConnectionState {
     /// Learns the level from a packet's bytes where no CONNECT told it. Call it before the
     /// packet is parsed; `body` may be its beginning.
@@ -83,7 +91,7 @@ impl Sessions {
         observer: &mut O,
     ) -> Taken {
         let mut violations = SessionViolations::default();
-        let (mut repeated, mut tag) = (false, None);
+        let (mut repeated, mut tag, mut transmissions) = (false, None, 0);
         let (towards, times) = (received.towards, received.times);
         let packet_type = received.header.packet_type();
         check_order(state, towards, packet_type, &mut violations);
@@ -96,7 +104,10 @@ impl Sessions {
         match &received.parsed.packet {
             Packet::Publish(publish) => {
                 let earlier = self.publish(state, received, publish, &mut violations, observer);
-                (repeated, tag) = (earlier.is_some(), earlier.flatten());
+                repeated = earlier.is_some();
+                if let Some(earlier) = earlier {
+                    (tag, transmissions) = (earlier.tag, earlier.transmissions);
+                }
             }
             Packet::Acknowledgment(packet) => {
                 tag = self.acknowledgment(state, towards, times, packet, &mut violations, observer);
@@ -137,6 +148,7 @@ impl Sessions {
         Taken {
             violations,
             repeated,
+            transmissions,
             tag,
         }
     }
@@ -173,7 +185,7 @@ impl Sessions {
         publish: &Publish<'_>,
         violations: &mut SessionViolations,
         observer: &mut O,
-    ) -> Option<Option<Tag>> {
+    ) -> Option<Earlier> {
         let towards = received.towards;
         *state.publishes.get_mut(towards) = state.publishes.get(towards).saturating_add(1);
         if state.level.is_v5() {
@@ -230,7 +242,7 @@ impl Sessions {
         packet_id: u16,
         violations: &mut SessionViolations,
         observer: &mut O,
-    ) -> Option<Option<Tag>> {
+    ) -> Option<Earlier> {
         let towards = received.towards;
         let payload = (publish.payload_length, received.payload_hash);
         let mut known = state.exchanges.get(towards).find(packet_id);
@@ -253,7 +265,10 @@ impl Sessions {
                 let carried = open.carried_from.is_some();
                 violations.insert_if(!publish.dup && !carried, SessionViolation::DupMissing);
                 open.transmissions = open.transmissions.saturating_add(1);
-                return Some(open.tag);
+                return Some(Earlier {
+                    tag: open.tag,
+                    transmissions: if carried { 0 } else { open.transmissions },
+                });
             }
             violations.insert_if(surely_open, SessionViolation::PacketIdentifierInUse);
             self.finish_exchange(state, towards, packet_id, observer);

@@ -193,3 +193,36 @@ impl<O: Observer> Observer for Option<O> {
             .for_each(|observer| observer.delay(kind, towards, delay));
     }
 }
+
+/// Both are told, the first one first.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn exchange(&mut self, record: &ExchangeRecord<'_>) {
+        self.0.exchange(record);
+        self.1.exchange(record);
+    }
+
+    fn subscription(&mut self, record: &SubscriptionRecord<'_>) {
+        self.0.subscription(record);
+        self.1.subscription(record);
+    }
+
+    fn session(&mut self, record: &SessionRecord<'_>) {
+        self.0.session(record);
+        self.1.session(record);
+    }
+
+    fn delay(&mut self, kind: DelayKind, towards: Towards, delay: TimeDelta) {
+        self.0.delay(kind, towards, delay);
+        self.1.delay(kind, towards, delay);
+    }
+
+    fn granted(&mut self, state: &ConnectionState, grant: &Grant<'_>) {
+        self.0.granted(state, grant);
+        self.1.granted(state, grant);
+    }
+
+    fn withdrawn(&mut self, state: &ConnectionState, filter: &[u8]) {
+        self.0.withdrawn(state, filter);
+        self.1.withdrawn(state, filter);
+    }
+}

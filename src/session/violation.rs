@@ -44,7 +44,8 @@ pub enum SessionViolation {
 use SessionViolation as V;
 
 impl SessionViolation {
-    const ALL: [Self; 16] = [
+    /// Every one there is, in order.
+    pub const ALL: [Self; 16] = [
         V::NotIntroduced,
         V::SecondConnect,
         V::OnlyFromBroker,

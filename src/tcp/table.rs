@@ -116,6 +116,7 @@ pub struct FlowTable {
     pub(super) lent: Option<Waiting>,
     pub(super) departed: Option<Box<Connection>>,
     /// Memory of connections that are gone, for those that come.
+    #[expect(clippy::vec_box)] // The boxes are what is used again.
     spare: Vec<Box<Connection>>,
 }
 

@@ -40,9 +40,19 @@ pub(crate) fn file_name(path: &Path) -> &str {
     path.file_name().and_then(OsStr::to_str).unwrap()
 }
 
+/// `--keylog FILE`, where a capture has its key log beside it (`NAME.keylog`).
+pub(crate) fn key_log_option(capture: &Path) -> Vec<String> {
+    let path = capture.with_extension("keylog");
+    if !path.exists() {
+        return Vec::new();
+    }
+    vec!["--keylog".to_owned(), path.to_str().unwrap().to_owned()]
+}
+
 /// What `mqttscope` writes to its standard output; it has to succeed.
 pub(crate) fn mqttscope<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mqttscope"));
+    command.env_remove("SSLKEYLOGFILE");
     let output = command.args(arguments).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {errors}");
@@ -50,24 +60,24 @@ pub(crate) fn mqttscope<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>)
 }
 
 /// The rows of `decode --format csv`, text as it is.
-pub(crate) fn decode_csv(path: &Path, options: &[&str]) -> Vec<Row> {
+pub(crate) fn decode_csv<S: AsRef<OsStr>>(path: &Path, options: &[S]) -> Vec<Row> {
     let text = mqttscope(
         ["decode", "--format", "csv", "--raw-csv"]
             .iter()
-            .chain(options)
             .map(OsStr::new)
+            .chain(options.iter().map(AsRef::as_ref))
             .chain([path.as_os_str()]),
     );
     rows(&text)
 }
 
 /// The objects of `decode --format jsonl`.
-pub(crate) fn decode_jsonl(path: &Path, options: &[&str]) -> Vec<Value> {
+pub(crate) fn decode_jsonl<S: AsRef<OsStr>>(path: &Path, options: &[S]) -> Vec<Value> {
     let text = mqttscope(
         ["decode", "--format", "jsonl"]
             .iter()
-            .chain(options)
             .map(OsStr::new)
+            .chain(options.iter().map(AsRef::as_ref))
             .chain([path.as_os_str()]),
     );
     json_lines(&text)

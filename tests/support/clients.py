@@ -6,6 +6,7 @@ calls and callbacks and never from the capture. Fields that an event does not ha
 
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -75,22 +76,53 @@ def small_socket(address, receive_buffer):
     return sock
 
 
+class TlsContext(ssl.SSLContext):
+    """A context that writes a key log, asks for the broker by name although it connects to an
+    address, and resumes the session of its last connection where `resume` is set."""
+
+    def __new__(cls, *_arguments, **_options):
+        return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
+
+    def __init__(self, authority, key_log, version, certificate=False, protocols=()):
+        super().__init__()
+        self.load_verify_locations(authority.certificate)
+        self.minimum_version = self.maximum_version = version
+        self.keylog_filename = str(key_log)
+        if certificate:
+            self.load_cert_chain(*authority.pair("client"))
+        if protocols:
+            self.set_alpn_protocols(list(protocols))
+        self.resume, self.last = False, None
+
+    def wrap_socket(self, sock, *arguments, server_hostname=None, **options):
+        if self.resume and self.last is not None:
+            options["session"] = self.last.session
+        self.last = super().wrap_socket(
+            sock, *arguments, server_hostname=testnet.SERVER_NAME, **options)
+        return self.last
+
+
 class Client:
     """One paho client. Each step waits until the broker has answered."""
 
     def __init__(self, log, name, level=V311, address=testnet.BROKER_IPV4, clean=True,
                  keep_alive=60, manual_ack=False, client_id=None, will=None, login=None,
-                 receive_buffer=None):
+                 receive_buffer=None, port=testnet.PORT, tls=None, web_socket=False):
         """`will`: topic, payload, QoS, retain. `login`: user name and password.
-        `receive_buffer`: bytes that TCP takes in while nobody reads."""
+        `receive_buffer`: bytes that TCP takes in while nobody reads. `tls`: a context;
+        `web_socket`: MQTT within WebSocket."""
         self.log, self.name, self.level, self.address = log, name, level, address
-        self.clean, self.keep_alive = clean, keep_alive
+        self.clean, self.keep_alive, self.port = clean, keep_alive, port
         session = {} if level == V5 else {"clean_session": clean}
         self.paho = paho.Client(
             paho.CallbackAPIVersion.VERSION2, client_id=name if client_id is None else client_id,
-            protocol=level, reconnect_on_failure=False, manual_ack=manual_ack, **session)
-        self.paho.on_socket_open = lambda client, data, sock: sock.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            protocol=level, reconnect_on_failure=False, manual_ack=manual_ack,
+            transport="websockets" if web_socket else "tcp", **session)
+        if tls is not None:
+            self.paho.tls_set_context(tls)
+        # paho wraps the socket of a WebSocket connection without handing options through.
+        self.paho.on_socket_open = lambda client, data, sock: getattr(
+            sock, "_socket", sock).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.paho.on_connect = self.on_connect
         self.paho.on_disconnect = lambda client, data, flags, reason, properties: self.log.write(
             "disconnected", self.name, by_broker=int(flags.is_disconnect_packet_from_server))
@@ -142,7 +174,7 @@ class Client:
             options = {}
             if self.level == V5:
                 options = {"clean_start": self.clean, "properties": properties}
-            self.paho.connect(self.address, testnet.PORT, self.keep_alive, **options)
+            self.paho.connect(self.address, self.port, self.keep_alive, **options)
             self.paho.loop_start()
         self.awaiting("connected", step)
         return self

@@ -23,6 +23,7 @@ CLIENT_IPV4, BROKER_IPV4 = "10.9.0.1", "10.9.0.2"
 CLIENT_IPV6, BROKER_IPV6 = "fd00:9::1", "fd00:9::2"
 CLIENT_MAC, BROKER_MAC = "02:00:0a:09:00:01", "02:00:0a:09:00:02"
 PORT = 1883
+TLS_PORT, WEB_SOCKET_PORT, SECURE_WEB_SOCKET_PORT = 8883, 9001, 9443
 PATIENCE_S = 10.0
 
 SIOCETHTOOL = 0x8946
@@ -192,7 +193,8 @@ class Recorder(Process):
     def __init__(self, namespace, interface, target, *options):
         command = (
             find_tool("tcpdump"), "-i", interface, "-n", "-U", "--immediate-mode", "-Z", "root",
-            "--time-stamp-precision=nano", *options, "-w", str(target), f"tcp port {PORT}")
+            "--time-stamp-precision=nano", *options, "-w", str(target),
+            f"tcp port {PORT} or {TLS_PORT} or {WEB_SOCKET_PORT} or {SECURE_WEB_SOCKET_PORT}")
         super().__init__(namespace, command, f"{target}.log", signal.SIGINT)
         self.wait_for_output("listening on")
 
@@ -202,6 +204,40 @@ class Recorder(Process):
         super().__exit__(*error)
         if "0 packets dropped by kernel" not in self.output():
             raise Trouble(f"the recording is not whole: {self.output().strip()}")
+
+
+SERVER_NAME = "broker.mqttscope.test"
+
+
+class Authority:
+    """A certificate authority, and certificates of it for the broker and for one client."""
+
+    def __init__(self, directory):
+        directory = pathlib.Path(directory)
+        self.certificate = directory / "ca.pem"
+        key = directory / "ca.key"
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-days", "3650", "-subj", "/CN=mqttscope test authority",
+            "-keyout", str(key), "-out", str(self.certificate))
+        for name, alternative in (("broker", f"DNS:{SERVER_NAME}"), ("client", "DNS:client")):
+            request, extensions = directory / f"{name}.csr", directory / f"{name}.ext"
+            extensions.write_text(f"subjectAltName={alternative}")
+            run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-subj", f"/CN={name}", "-keyout", str(directory / f"{name}.key"),
+                "-out", str(request))
+            run("openssl", "x509", "-req", "-days", "3650", "-in", str(request),
+                "-CA", str(self.certificate), "-CAkey", str(key), "-CAcreateserial",
+                "-extfile", str(extensions), "-out", str(directory / f"{name}.pem"))
+        self.directory = directory
+
+    def pair(self, name):
+        """Certificate and key of `broker` or `client`."""
+        return str(self.directory / f"{name}.pem"), str(self.directory / f"{name}.key")
+
+    def settings(self, *more):
+        """What mosquitto needs in a listener that speaks TLS."""
+        certificate, key = self.pair("broker")
+        return (f"cafile {self.certificate}", f"certfile {certificate}", f"keyfile {key}", *more)
 
 
 def dynamic_security_plugin():

@@ -6,9 +6,11 @@ use serde_json::{Map, Value, json};
 
 use crate::analysis::PacketEvent;
 use crate::mqtt::{Packet, Properties, Property, reason_text};
+use crate::payload::PayloadKind;
 use crate::results::{PacketRow, escape};
 
 use super::Line;
+use super::payload::message;
 use super::text::{Shown, base64};
 use crate::cli::args::PayloadFormat;
 
@@ -151,6 +153,13 @@ fn packet(object: &mut Map<String, Value>, event: &PacketEvent<'_>, shown: &Show
             }
             if let Some(payload) = payload(publish.payload, shown) {
                 put("payload", payload);
+                let kind = shown.schemas.kind(event.topic, publish);
+                put("payload_kind", kind.map(PayloadKind::name).into());
+            }
+            if shown.payload == PayloadFormat::Text
+                && let Some(message) = message(event.topic, publish, &shown.schemas)
+            {
+                put("payload_message", message);
             }
         }
         Packet::Subscribe(packet) => {

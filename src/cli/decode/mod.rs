@@ -1,6 +1,7 @@
 //! `mqttscope decode`
 
 mod json;
+mod payload;
 mod text;
 
 use std::io::{self, BufWriter, Write};
@@ -43,6 +44,7 @@ pub(super) fn run(arguments: &DecodeArgs) -> Result<(), Failure> {
         credentials: arguments.show_credentials,
         files: if paths.len() > 1 { paths } else { Vec::new() },
         color: colors(arguments.color),
+        schemas: input.settings.schemas.clone(),
     };
     let out = io::stdout().lock();
     let mut printer = Printer {
@@ -66,6 +68,13 @@ pub(super) fn run(arguments: &DecodeArgs) -> Result<(), Failure> {
     if printed == 0 {
         input.check()?;
         return Err(Failure::NoMqtt(no_mqtt(&input, &pipeline)));
+    }
+    for (reason, connections) in &pipeline.totals().unread {
+        let ending = if *connections == 1 { "" } else { "s" };
+        complain(
+            "warning",
+            &format!("{connections} connection{ending}: {reason}"),
+        );
     }
     if let (Some(output), Some(notes)) = (output, notes) {
         write_frames(output, &notes, &input)?;

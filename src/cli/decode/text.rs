@@ -1,15 +1,17 @@
 //! One line per packet, for people.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use jiff::Timestamp as Calendar;
 
-use crate::analysis::PacketEvent;
+use crate::analysis::{PacketEvent, Schemas};
 use crate::mqtt::{Packet, PacketType, reason_text};
 use crate::results::{PacketRow, escape};
 use crate::tcp::Endpoint;
 
 use super::Line;
+use super::payload::readable;
 use crate::cli::args::PayloadFormat;
 
 /// What is to be shown besides the row.
@@ -19,6 +21,8 @@ pub(in crate::cli) struct Shown {
     /// Paths of the files; empty if there is only one.
     pub(super) files: Vec<Vec<u8>>,
     pub(super) color: bool,
+    /// Protobuf types of payloads.
+    pub(super) schemas: Arc<Schemas>,
 }
 
 pub(super) struct TextPrinter<W: Write> {
@@ -211,7 +215,11 @@ fn fields(out: &mut String, row: &PacketRow<'_>, event: &PacketEvent<'_>, shown:
                 Some(length) => out.push_str(&format!("  {length} bytes")),
                 None => out.push_str("  (unknown length)"),
             }
-            payload(out, publish.payload, shown.payload);
+            match shown.payload {
+                PayloadFormat::None => {}
+                PayloadFormat::Text => readable(out, event.topic, publish, &shown.schemas),
+                PayloadFormat::Base64 => out.push_str(&format!("  {}", base64(publish.payload))),
+            }
         }
         Packet::Subscribe(packet) => {
             for subscription in packet.subscriptions {
@@ -261,14 +269,6 @@ fn reason(event: &PacketEvent<'_>, code: u8) -> String {
     match reason_text(packet_type, code, event.state.level) {
         Some(text) => format!("{code} ({text})"),
         None => format!("{code}"),
-    }
-}
-
-fn payload(out: &mut String, bytes: &[u8], format: PayloadFormat) {
-    match format {
-        PayloadFormat::None => {}
-        PayloadFormat::Text => out.push_str(&format!("  {}", escape(bytes))),
-        PayloadFormat::Base64 => out.push_str(&format!("  {}", base64(bytes))),
     }
 }
 

@@ -260,7 +260,10 @@ impl Deliveries {
             at_broker: seen.at_broker,
             taken_by: NONE,
         };
-        if let Some(place) = self.recent.get_mut(recent_place(key)) {
+        let Some(hash) = seen.payload_hash else {
+            return;
+        };
+        if let Some(place) = self.recent.get_mut(recent_place(hash)) {
             *place = Some(recent);
         }
     }

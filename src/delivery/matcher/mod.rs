@@ -179,6 +179,7 @@ fn prefix(payload: &[u8]) -> &[u8] {
     payload.get(..PREFIX).unwrap_or(payload)
 }
 
-const fn recent_place(key: u64) -> usize {
-    (key % RECENT as u64) as usize
+/// By the payload's hash, which is the same in every run: the keys are not.
+const fn recent_place(payload_hash: u64) -> usize {
+    (payload_hash % RECENT as u64) as usize
 }

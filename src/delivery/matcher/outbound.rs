@@ -310,13 +310,13 @@ impl Deliveries {
         (topic_hash, name): (u64, &[u8]),
         observer: &mut O,
     ) -> Option<Tag> {
-        let recent = self.recent.get_mut(recent_place(key))?.as_mut()?;
+        // A payload that was cut says too little here.
+        let hash = to.seen.payload_hash?;
+        let recent = self.recent.get_mut(recent_place(hash))?.as_mut()?;
         let delay = to.seen.times.last - recent.publish;
         if recent.key != key || recent.taken_by == to.party || delay > self.twice {
             return None;
         }
-        // A payload that was cut says too little here.
-        to.seen.payload_hash?;
         recent.taken_by = to.party;
         let recent = *recent;
         let publisher = self
@@ -380,7 +380,7 @@ impl Deliveries {
         let delay = at - message.publish;
         let mut elapsed = delay;
         let (mut basis, mut further) = (Basis::Subscribed, false);
-        let mut qos = to.seen.publish.qos;
+        let (mut qos, mut copies) = (to.seen.publish.qos, 1);
         let group = self.parties.get(found.party);
         if let (Some(expectation), Some(party)) = (message.expectation_mut(found.party), group) {
             elapsed = party.clock(at) - expectation.clock;
@@ -390,7 +390,7 @@ impl Deliveries {
                 (false, true) => Basis::Inferred,
                 (false, false) => Basis::Subscribed,
             };
-            qos = expectation.qos;
+            (qos, copies) = (expectation.qos, expectation.copies);
             let times = match expectation.stage {
                 Stage::Came(times) => times,
                 Stage::Open | Stage::Over => 0,
@@ -454,6 +454,7 @@ impl Deliveries {
             basis,
             candidates: Some(found.candidates),
             further_copy: further,
+            copies,
             topic: to.seen.topic.or_else(|| {
                 let topic = self.topics.slab.get(message.topic);
                 topic.map(|topic| &*topic.name)
@@ -609,6 +610,7 @@ pub(super) const fn missing(subscriber: &[u8], tap: u16) -> DeliveryRecord<'_> {
         payload_hash: None,
         candidates: None,
         further_copy: false,
+        copies: 1,
         will_of: None,
         connection: None,
         tap,

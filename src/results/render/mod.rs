@@ -5,8 +5,8 @@ mod sections;
 
 pub use number::{bytes, counted, date, delay, grouped, large, percent, span};
 
-use super::Summary;
 use super::text::is_unsafe;
+use super::{FindingDoc, Summary};
 use std::fmt::Write;
 
 /// No line is longer.
@@ -14,9 +14,14 @@ const WIDTH: usize = 100;
 
 /// The summary as text for people, at most 100 columns wide, with a line break at the end.
 /// `color` adds ANSI escape sequences (bold headings, yellow warnings); without it the text has
-/// no control character but line breaks, whatever the capture held.
+/// no control character but line breaks, whatever the capture held. `docs` say what the codes of
+/// findings mean.
 #[must_use]
-pub fn render_summary(summary: &Summary, color: bool) -> String {
+pub fn render_summary<'d>(
+    summary: &Summary,
+    docs: impl IntoIterator<Item = &'d FindingDoc>,
+    color: bool,
+) -> String {
     let mut page = Page {
         text: String::new(),
         color,
@@ -24,10 +29,12 @@ pub fn render_summary(summary: &Summary, color: bool) -> String {
     page.paragraph(Style::Bold, "", &sections::headline(summary));
     sections::captures(&mut page, summary);
     sections::mqtt(&mut page, summary);
+    sections::unread(&mut page, summary);
     sections::exchanges(&mut page, summary);
     sections::deliveries(&mut page, summary);
     sections::delays(&mut page, summary);
     sections::loss(&mut page, summary);
+    sections::findings(&mut page, summary, docs);
     sections::attention(&mut page, summary);
     sections::throughput(&mut page, summary);
     page.text

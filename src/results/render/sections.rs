@@ -3,6 +3,7 @@
 use super::number::{bytes, counted, date, delay, grouped, large, proportion, span};
 use super::{Page, Style, fitting};
 use crate::results::summary::{CaptureSummary, ExchangeCounts, PublishCounts, Summary, Throughput};
+use crate::results::{FindingDoc, Severity};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ pub(super) fn headline(summary: &Summary) -> String {
         .sum();
     if summary.mqtt.packets == 0 && encrypted > 0 {
         return format!(
-            "No MQTT can be read in {}: {} encrypted, and this version does not decrypt.",
+            "No MQTT can be read in {}: {} encrypted, and the keys are not known.",
             counted(summary.frames, "frame"),
             match encrypted {
                 1 => "1 connection is".to_owned(),
@@ -145,6 +146,18 @@ pub(super) fn mqtt(page: &mut Page, summary: &Summary) {
     ]);
 }
 
+/// Connections whose content is not, or not all, in what the page says.
+pub(super) fn unread(page: &mut Page, summary: &Summary) {
+    if summary.unread.is_empty() {
+        return;
+    }
+    page.heading("Not read");
+    for (reason, connections) in summary.unread.iter().take(MOST_LISTED) {
+        let text = format!("{}: {reason}", counted(*connections, "connection"));
+        page.paragraph(Style::Plain, "  ", &text);
+    }
+}
+
 pub(super) fn exchanges(page: &mut Page, summary: &Summary) {
     let ExchangeCounts { qos1, qos2 } = &summary.exchanges;
     outcomes(page, "Exchanges", &[("QoS 1", qos1), ("QoS 2", qos2)]);
@@ -233,14 +246,50 @@ pub(super) fn loss(page: &mut Page, summary: &Summary) {
     }
 }
 
+/// How many codes are listed one by one.
+const MOST_CODES: usize = 16;
+
+/// What was found, the worst first, of the same severity the most frequent.
+pub(super) fn findings<'d>(
+    page: &mut Page,
+    summary: &Summary,
+    docs: impl IntoIterator<Item = &'d FindingDoc>,
+) {
+    let docs: Vec<&FindingDoc> = docs.into_iter().collect();
+    let mut found: Vec<_> = summary
+        .findings
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(code, count)| (docs.iter().find(|doc| doc.code == code), code, *count))
+        .collect();
+    let severity = |doc: Option<&&FindingDoc>| doc.map(|doc| doc.severity);
+    found.sort_by(|(a, _, m), (b, _, n)| severity(*b).cmp(&severity(*a)).then(n.cmp(m)));
+    if found.is_empty() {
+        return;
+    }
+    page.heading("Findings");
+    for (doc, code, count) in found.iter().take(MOST_CODES) {
+        let name = doc.map_or("", |doc| doc.severity.name());
+        let title = doc.map_or("", |doc| doc.title);
+        let style = match doc.map(|doc| doc.severity) {
+            Some(Severity::Error | Severity::Warning) => Style::Warning,
+            _ => Style::Plain,
+        };
+        let text = format!("{} × {code}: {title}", grouped(*count));
+        page.paragraph(style, &format!("  {name:<7}  "), &text);
+    }
+    if let Some(more) = found.len().checked_sub(MOST_CODES).filter(|more| *more > 0) {
+        let more = counted(more as u64, "more kind");
+        page.line(Style::Plain, &format!("  and {more} of findings"));
+    }
+}
+
 /// What a person should know before relying on the rest: named plainly, or not at all.
 pub(super) fn attention(page: &mut Page, summary: &Summary) {
     let mut lines = about_files(&summary.captures);
     lines.extend(about_counts(summary));
     for (what, counts) in [
         ("not followed to TCP (frames)", &summary.skipped),
-        ("violations of the specification", &summary.violations),
-        ("findings", &summary.findings),
         ("dropped to stay within limits", &summary.dropped),
     ] {
         if counts.values().any(|count| *count > 0) {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::results::{
-    CaptureSummary, DelaySummary, DeliveryCounts, MessageLoss, OtherPort, PublishCounts,
-    TapSummary, Throughput,
+    CaptureSummary, DelaySummary, DeliveryCounts, FindingDoc, MessageLoss, OtherPort,
+    PublishCounts, Severity, TapSummary, Throughput,
 };
 use crate::stats::{Delays, Proportion};
 use crate::time::TimeDelta;
@@ -124,10 +124,30 @@ fn troubled() -> Summary {
     summary.delays.insert("ping".to_owned(), delay(40, -300));
     summary.capture_drops = Some(77);
     summary.skipped = counts(&[("link type 147", 3), ("not TCP", 1_204)]);
-    summary.violations = counts(&[("MQTT-3.3.2-2 wildcard in a topic name", 2)]);
+    summary.findings = counts(&[("late", 1_200), ("lost", 2), ("unheard-of", 1)]);
     summary.dropped = counts(&[("connections", 5)]);
     summary
 }
+
+const fn finding(code: &'static str, severity: Severity, title: &'static str) -> FindingDoc {
+    FindingDoc {
+        code,
+        severity,
+        title,
+        why: "",
+        what_to_do: "",
+        clause: "",
+    }
+}
+
+const FINDINGS: [FindingDoc; 2] = [
+    finding(
+        "late",
+        Severity::Note,
+        "A message came so late that the sentence about it does not fit into one line.",
+    ),
+    finding("lost", Severity::Error, "A message was lost."),
+];
 
 /// Compares with a kept text, line by line so that a difference can be read.
 fn assert_text(text: &str, kept: &str) {
@@ -138,7 +158,7 @@ fn assert_text(text: &str, kept: &str) {
 #[test]
 fn a_healthy_run() {
     assert_text(
-        &render_summary(&healthy(), false),
+        &render_summary(&healthy(), [], false),
         include_str!("healthy.txt"),
     );
 }
@@ -146,7 +166,7 @@ fn a_healthy_run() {
 #[test]
 fn a_troubled_run() {
     assert_text(
-        &render_summary(&troubled(), false),
+        &render_summary(&troubled(), &FINDINGS, false),
         include_str!("troubled.txt"),
     );
 }
@@ -170,7 +190,7 @@ fn a_run_without_mqtt() {
         },
     ];
     assert_eq!(
-        render_summary(&summary, false),
+        render_summary(&summary, [], false),
         "No MQTT found in 1,000 frames.\n\
          \n\
          Worth knowing\n  \
@@ -182,7 +202,7 @@ fn a_run_without_mqtt() {
 #[test]
 fn no_line_is_too_long_and_none_drives_the_terminal() {
     for summary in [healthy(), troubled(), Summary::default()] {
-        let text = render_summary(&summary, false);
+        let text = render_summary(&summary, [], false);
         for line in text.lines() {
             assert!(width(line) <= WIDTH, "{line}");
             assert!(!line.chars().any(is_unsafe), "{line:?}");
@@ -193,10 +213,10 @@ fn no_line_is_too_long_and_none_drives_the_terminal() {
 
 #[test]
 fn color_adds_only_color() {
-    let colored = render_summary(&troubled(), true);
+    let colored = render_summary(&troubled(), [], true);
     assert!(colored.contains("\x1b[1mCaptures\x1b[0m\n"));
     let plain = ["\x1b[1m", "\x1b[33m", "\x1b[0m"]
         .iter()
         .fold(colored.clone(), |text, code| text.replace(code, ""));
-    assert_eq!(plain, render_summary(&troubled(), false));
+    assert_eq!(plain, render_summary(&troubled(), [], false));
 }

@@ -86,6 +86,16 @@ table! {
         pub sni: Option<Text<'a>>,
         /// The application protocol that TLS agreed on.
         pub alpn: Option<Text<'a>>,
+        /// From the ClientHello's first byte to the end of the TLS handshake.
+        pub tls_handshake_ns: Option<TimeDelta>,
+        /// TLS records from the client.
+        pub tls_records_to_broker: Option<u64>,
+        /// TLS records to the client.
+        pub tls_records_to_client: Option<u64>,
+        /// TLS alerts that could be read, `close_notify` left out, joined by a space.
+        pub tls_alerts: Option<Text<'a>>,
+        /// Why the MQTT within TLS or WebSocket could not be read, or not to the end.
+        pub unread: Option<Text<'a>>,
         /// The tap.
         pub tap: u16,
     }

@@ -7,6 +7,7 @@
 mod connections;
 mod deliveries;
 mod exchanges;
+mod findings;
 mod messages;
 mod packets;
 mod subscriptions;
@@ -14,6 +15,7 @@ mod subscriptions;
 pub use connections::{ConnectionRow, SessionRow};
 pub use deliveries::DeliveryRow;
 pub use exchanges::ExchangeRow;
+pub use findings::{FindingRow, TopicRow};
 pub use messages::MessageRow;
 pub use packets::PacketRow;
 pub use subscriptions::SubscriptionRow;

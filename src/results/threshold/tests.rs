@@ -4,7 +4,7 @@ use crate::results::{MessageLoss, finding_severity};
 const CATALOGUE: [FindingDoc; 2] = [
     FindingDoc {
         code: "late_delivery",
-        severity: "warning",
+        severity: Severity::Warning,
         title: "",
         why: "",
         what_to_do: "",
@@ -12,7 +12,7 @@ const CATALOGUE: [FindingDoc; 2] = [
     },
     FindingDoc {
         code: "leading_slash",
-        severity: "note",
+        severity: Severity::Note,
         title: "",
         why: "",
         what_to_do: "",

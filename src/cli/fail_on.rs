@@ -1,29 +1,31 @@
 //! `--fail-on`.
 
+use std::sync::LazyLock;
+
+use crate::lint;
 use crate::results::{FindingDoc, Severity, Summary, Threshold};
 
-use super::args::ThresholdArgs;
+use super::args::FailOnArgs;
 use super::error::Failure;
 use super::terminal::complain;
 
 /// The documentation of every finding's code.
-pub(super) const fn catalogue() -> &'static [FindingDoc] {
-    &[]
+pub(super) fn catalogue() -> &'static [FindingDoc] {
+    static ALL: LazyLock<Vec<FindingDoc>> = LazyLock::new(|| lint::catalogue().copied().collect());
+    &ALL
 }
 
 /// What the run has to hold.
-pub(super) struct Thresholds(Vec<Threshold>);
+pub(super) struct FailOn(Vec<Threshold>);
 
-impl Thresholds {
-    pub(super) fn new(arguments: &ThresholdArgs) -> Result<Self, Failure> {
+impl FailOn {
+    pub(super) fn new(arguments: &FailOnArgs) -> Result<Self, Failure> {
         let parsed = arguments
-            .fail_on
+            .expressions
             .iter()
             .map(|text| Threshold::parse(text, catalogue()));
         Ok(Self(
-            parsed
-                .collect::<Result<_, _>>()
-                .map_err(Failure::Threshold)?,
+            parsed.collect::<Result<_, _>>().map_err(Failure::FailOn)?,
         ))
     }
 

@@ -1,0 +1,432 @@
+//! The topics of a capture: what was sent to each, by whom, and what was found about it.
+
+use std::hash::{BuildHasher, Hash};
+
+use hashbrown::HashTable;
+
+use crate::payload::{Keys, PayloadKind};
+use crate::session::{PerWay, Towards};
+use crate::time::{TimeDelta, Timestamp};
+
+use super::catalogue::{Code, Own};
+use super::members::Members;
+
+/// Topics that are known at most, and bytes of their names.
+const MOST_TOPICS: usize = 100_000;
+const MOST_NAME_BYTES: usize = 32 << 20;
+/// Bytes for who published and received, all topics together.
+const MEMBER_BYTES: usize = 64 << 20;
+
+/// The first messages of a topic are looked into, and of the later ones one in so many.
+const FIRST_SAMPLES: u64 = 8;
+const SAMPLE_EVERY: u64 = 64;
+
+/// PUBLISH packets of a topic that went one way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leg {
+    /// Packets.
+    pub messages: u64,
+    /// Bytes of their payloads.
+    pub bytes: u64,
+    /// Packets by QoS 0, 1, 2.
+    pub qos: [u64; 3],
+    /// Packets with RETAIN.
+    pub retained: u64,
+    /// First byte of the first one.
+    pub first: Timestamp,
+    /// First byte of the last one.
+    pub last: Timestamp,
+}
+
+impl Leg {
+    /// Messages per second from the first to the last; `None` for fewer than two, or without
+    /// time between them.
+    #[must_use]
+    pub fn rate(&self) -> Option<f64> {
+        let seconds = (self.last - self.first).as_nanos() as f64 / 1e9;
+        let more = self.messages.checked_sub(1).filter(|more| *more > 0)?;
+        (seconds > 0.0).then(|| more as f64 / seconds)
+    }
+}
+
+/// A topic of one tap.
+#[derive(Debug)]
+pub struct Topic {
+    hash: u64,
+    name: Box<[u8]>,
+    legs: PerWay<Leg>,
+    /// Own codes that were found, a bit each.
+    found: u64,
+    publishers: Members,
+    subscribers: Members,
+    tap: u16,
+    /// Kinds of payloads seen, a bit each.
+    kinds: u8,
+    keys: Option<Box<Keys>>,
+    /// Messages with RETAIN to the broker since then.
+    retained_since: Timestamp,
+    retained: u64,
+}
+
+/// What a PUBLISH adds to its topic.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Addition {
+    pub(super) towards: Towards,
+    pub(super) time: Timestamp,
+    pub(super) bytes: u32,
+    pub(super) qos: u8,
+    pub(super) retain: bool,
+    /// Who sent it to the broker, or got it from there.
+    pub(super) client: u64,
+}
+
+/// What is new with an [`Addition`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct News {
+    /// Its payload is to be looked at.
+    pub(super) sample: bool,
+    /// It is the first to the broker.
+    pub(super) first_to_broker: bool,
+    /// It has a publisher more.
+    pub(super) publisher: bool,
+}
+
+impl Topic {
+    /// The topic's name.
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// The tap.
+    #[must_use]
+    pub const fn tap(&self) -> u16 {
+        self.tap
+    }
+
+    /// What went to the broker; of a topic that the capture does not show on its way there, what
+    /// went to clients.
+    #[must_use]
+    pub const fn leg(&self) -> &Leg {
+        if self.legs.to_broker.messages > 0 {
+            &self.legs.to_broker
+        } else {
+            &self.legs.to_client
+        }
+    }
+
+    /// Different clients that published to it: exactly up to 64, then to about 3 %.
+    #[must_use]
+    pub fn publishers(&self) -> u64 {
+        self.publishers.count()
+    }
+
+    /// Different clients that it was sent to, likewise.
+    #[must_use]
+    pub fn subscribers(&self) -> u64 {
+        self.subscribers.count()
+    }
+
+    /// What was found about it, in the order of the catalogue.
+    pub fn findings(&self) -> impl Iterator<Item = Code> {
+        Own::ALL
+            .iter()
+            .filter(|own| self.has(**own))
+            .map(|own| Code::from(*own))
+    }
+
+    /// What its payloads are: the kind of all that were looked at, or `mixed`. Empty ones only
+    /// count where there are no others.
+    #[must_use]
+    pub fn payload_kind(&self) -> Option<&'static str> {
+        let is_seen = |kind: &PayloadKind| self.kinds & bit(*kind) != 0;
+        let mut kinds = KINDS.iter().filter(|kind| is_seen(kind));
+        match (kinds.next(), kinds.next()) {
+            (Some(kind), None) => Some(kind.name()),
+            (Some(_), Some(_)) => Some("mixed"),
+            (None, _) => is_seen(&PayloadKind::Empty).then_some(PayloadKind::Empty.name()),
+        }
+    }
+
+    /// Keys of the first JSON object that was looked at.
+    #[must_use]
+    pub fn keys(&self) -> Option<&Keys> {
+        self.keys.as_deref()
+    }
+
+    pub(super) const fn has(&self, own: Own) -> bool {
+        self.found & (1 << own as u8) != 0
+    }
+
+    /// Takes note of what was found; tells whether it was not known.
+    pub(super) const fn note(&mut self, own: Own) -> bool {
+        let known = self.has(own);
+        self.found |= 1 << own as u8;
+        !known
+    }
+
+    pub(super) fn add_kind(&mut self, kind: PayloadKind) {
+        self.kinds |= bit(kind);
+    }
+
+    pub(super) const fn wants_keys(&self) -> bool {
+        self.keys.is_none()
+    }
+
+    pub(super) fn set_keys(&mut self, keys: Keys) {
+        self.keys = Some(Box::new(keys));
+    }
+
+    /// Counts a message with RETAIN; tells how many there were within a minute, this one
+    /// included.
+    pub(super) fn count_retained(&mut self, time: Timestamp) -> u64 {
+        const MINUTE: TimeDelta = TimeDelta::from_secs(60);
+        if self.retained == 0 || time - self.retained_since > MINUTE {
+            self.retained_since = time;
+            self.retained = 0;
+        }
+        self.retained = self.retained.saturating_add(1);
+        self.retained
+    }
+
+    #[inline]
+    fn add(&mut self, message: &Addition, room: &mut usize) -> News {
+        let to_broker = message.towards == Towards::Broker;
+        let leg = self.legs.get_mut(message.towards);
+        let before = leg.messages;
+        if before == 0 {
+            (leg.first, leg.last) = (message.time, message.time);
+        } else {
+            leg.first = leg.first.min(message.time);
+            leg.last = leg.last.max(message.time);
+        }
+        leg.messages = before.saturating_add(1);
+        leg.bytes = leg.bytes.saturating_add(u64::from(message.bytes));
+        if let Some(count) = leg.qos.get_mut(usize::from(message.qos)) {
+            *count = count.saturating_add(1);
+        }
+        leg.retained = leg.retained.saturating_add(u64::from(message.retain));
+        let members = match message.towards {
+            Towards::Broker => &mut self.publishers,
+            Towards::Client => &mut self.subscribers,
+        };
+        let is_new = members.insert(message.client, room);
+        News {
+            sample: before < FIRST_SAMPLES || before.is_multiple_of(SAMPLE_EVERY),
+            first_to_broker: to_broker && before == 0,
+            publisher: to_broker && is_new,
+        }
+    }
+}
+
+/// Kinds of payloads that are not empty.
+const KINDS: [PayloadKind; 5] = [
+    PayloadKind::Json,
+    PayloadKind::Protobuf,
+    PayloadKind::Text,
+    PayloadKind::TextNul,
+    PayloadKind::Binary,
+];
+
+const fn bit(kind: PayloadKind) -> u8 {
+    1 << kind as u8
+}
+
+/// All topics.
+#[derive(Debug)]
+pub struct Topics {
+    topics: Vec<Topic>,
+    /// Indexes by the hash of tap and name.
+    index: HashTable<u32>,
+    hasher: foldhash::fast::RandomState,
+    name_bytes: usize,
+    member_room: usize,
+    untold: u64,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            topics: Vec::new(),
+            index: HashTable::new(),
+            hasher: foldhash::fast::RandomState::default(),
+            name_bytes: 0,
+            member_room: MEMBER_BYTES,
+            untold: 0,
+        }
+    }
+}
+
+impl Topics {
+    /// The topic and what the message changes; `None` where there is no room for another topic.
+    /// The second value tells whether the topic is new.
+    #[inline]
+    pub(super) fn add(
+        &mut self,
+        tap: u16,
+        name: &[u8],
+        message: &Addition,
+    ) -> Option<(&mut Topic, bool, News)> {
+        let hash = self.hasher.hash_one(Key { tap, name });
+        let is_same = |&index: &u32| {
+            let topic = self.topics.get(index as usize);
+            topic
+                .is_some_and(|topic| topic.hash == hash && topic.tap == tap && *topic.name == *name)
+        };
+        let (index, is_new) = match self.index.find(hash, is_same) {
+            Some(&index) => (index, false),
+            None => (self.insert(hash, tap, name)?, true),
+        };
+        let topic = self.topics.get_mut(index as usize)?;
+        let news = topic.add(message, &mut self.member_room);
+        Some((topic, is_new, news))
+    }
+
+    #[cold]
+    fn insert(&mut self, hash: u64, tap: u16, name: &[u8]) -> Option<u32> {
+        let name_bytes = self.name_bytes.saturating_add(name.len());
+        if self.topics.len() >= MOST_TOPICS || name_bytes > MOST_NAME_BYTES {
+            self.untold = self.untold.saturating_add(1);
+            return None;
+        }
+        let index = u32::try_from(self.topics.len()).ok()?;
+        self.name_bytes = name_bytes;
+        self.topics.push(Topic {
+            hash,
+            name: name.into(),
+            legs: PerWay::default(),
+            found: 0,
+            publishers: Members::default(),
+            subscribers: Members::default(),
+            tap,
+            kinds: 0,
+            keys: None,
+            retained_since: Timestamp::default(),
+            retained: 0,
+        });
+        let Self {
+            topics,
+            index: table,
+            ..
+        } = self;
+        table.insert_unique(hash, index, |&known| {
+            topics.get(known as usize).map_or(0, |topic| topic.hash)
+        });
+        Some(index)
+    }
+
+    /// All of them, those with the most messages first.
+    #[must_use]
+    pub fn busiest(&self) -> Vec<&Topic> {
+        let mut topics: Vec<&Topic> = self.topics.iter().collect();
+        topics.sort_by(|a, b| {
+            let order = b.leg().messages.cmp(&a.leg().messages);
+            order.then_with(|| (&a.name, a.tap).cmp(&(&b.name, b.tap)))
+        });
+        topics
+    }
+
+    /// Messages whose topic there was no room for.
+    pub(super) const fn untold(&self) -> u64 {
+        self.untold
+    }
+
+    /// Topics whose publishers or subscribers could not all be told apart.
+    pub(super) fn uncounted(&self) -> u64 {
+        let is_full = |topic: &&Topic| topic.publishers.is_full() || topic.subscribers.is_full();
+        self.topics.iter().filter(is_full).count() as u64
+    }
+}
+
+#[derive(Hash)]
+struct Key<'a> {
+    tap: u16,
+    name: &'a [u8],
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod tests {
+    use super::*;
+
+    fn addition(towards: Towards, nanos: i64, client: u64) -> Addition {
+        Addition {
+            towards,
+            time: Timestamp::from_nanos(nanos),
+            bytes: 10,
+            qos: 1,
+            retain: false,
+            client,
+        }
+    }
+
+    #[test]
+    fn messages_are_counted_by_topic_and_way() {
+        let mut topics = Topics::default();
+        for (second, client) in [(0, 1), (1, 2), (2, 1)] {
+            let message = addition(Towards::Broker, second * 1_000_000_000, client);
+            assert!(topics.add(0, b"a", &message).is_some());
+            for subscriber in 10..15 {
+                let copy = addition(Towards::Client, second * 1_000_000_000 + 5, subscriber);
+                topics.add(0, b"a", &copy).unwrap();
+            }
+        }
+        topics
+            .add(0, b"b", &addition(Towards::Client, 7, 1))
+            .unwrap();
+        topics
+            .add(1, b"a", &addition(Towards::Broker, 7, 1))
+            .unwrap();
+        let told = topics.busiest();
+        assert_eq!(told.len(), 3);
+        let a = told[0];
+        assert_eq!((a.name(), a.tap()), (&b"a"[..], 0));
+        assert_eq!((a.publishers(), a.subscribers()), (2, 5));
+        assert_eq!(
+            (a.leg().messages, a.leg().bytes, a.leg().qos),
+            (3, 30, [0, 3, 0])
+        );
+        assert_eq!(a.leg().rate(), Some(1.0));
+        // Only the way to clients is in the capture.
+        let b = told[2];
+        assert_eq!(
+            (b.name(), b.leg().messages, b.publishers()),
+            (&b"b"[..], 1, 0)
+        );
+        assert_eq!(b.leg().rate(), None);
+    }
+
+    #[test]
+    fn kinds_are_one_or_mixed() {
+        let mut topics = Topics::default();
+        let message = addition(Towards::Broker, 0, 1);
+        let (topic, ..) = topics.add(0, b"a", &message).unwrap();
+        assert_eq!(topic.payload_kind(), None);
+        topic.add_kind(PayloadKind::Empty);
+        assert_eq!(topic.payload_kind(), Some("empty"));
+        topic.add_kind(PayloadKind::Json);
+        assert_eq!(topic.payload_kind(), Some("json"));
+        topic.add_kind(PayloadKind::Text);
+        assert_eq!(topic.payload_kind(), Some("mixed"));
+    }
+
+    #[test]
+    fn names_stay_within_their_room() {
+        let mut topics = Topics::default();
+        let message = addition(Towards::Broker, 0, 1);
+        let mut name = vec![b'/'; 65_535];
+        for number in 0..1000_u32 {
+            name[..4].copy_from_slice(&number.to_be_bytes());
+            topics.add(0, &name, &message);
+        }
+        assert_eq!(topics.busiest().len(), MOST_NAME_BYTES / 65_535);
+        assert_eq!(topics.untold(), 1000 - (MOST_NAME_BYTES / 65_535) as u64);
+        // Those that are known go on.
+        name[..4].copy_from_slice(&0_u32.to_be_bytes());
+        assert!(topics.add(0, &name, &message).is_some());
+    }
+}
