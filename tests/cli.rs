@@ -324,12 +324,14 @@ mod bad_input {
             "connections.csv",
             "deliveries.csv",
             "exchanges.csv",
+            "findings.csv",
             "histograms",
             "plots",
             "report.html",
             "sessions.csv",
             "subscriptions.csv",
             "summary.json",
+            "topics.csv",
         ];
         assert_eq!(names, expected);
     }
