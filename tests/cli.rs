@@ -201,7 +201,7 @@ mod bad_input {
             fs::read(place.path("out/summary.json")).expect("still there"),
             before
         );
-        assert_eq!(fs::read_dir(&out).expect("a directory").count(), 10);
+        assert_eq!(fs::read_dir(&out).expect("a directory").count(), 12);
     }
 
     #[test]
@@ -296,7 +296,7 @@ mod bad_input {
         assert_eq!(fs::read_dir(&out).expect("a directory").count(), 1);
         assert_eq!(code(&run(&["analyze", "--force", "-o", &out, &capture])), 0);
         assert_eq!(fs::read(thesis).expect("untouched"), b"all my work");
-        assert_eq!(fs::read_dir(&out).expect("a directory").count(), 11);
+        assert_eq!(fs::read_dir(&out).expect("a directory").count(), 13);
     }
 
     #[test]
@@ -324,12 +324,14 @@ mod bad_input {
             "connections.csv",
             "deliveries.csv",
             "exchanges.csv",
+            "findings.csv",
             "histograms",
             "plots",
             "report.html",
             "sessions.csv",
             "subscriptions.csv",
             "summary.json",
+            "topics.csv",
         ];
         assert_eq!(names, expected);
     }

@@ -15,18 +15,18 @@ use crate::time::Timestamp;
 
 use super::args::{AnalyzeArgs, Part};
 use super::error::Failure;
+use super::fail_on::{FailOn, catalogue};
 use super::input::{Input, no_mqtt};
 use super::output::OutputDirectory;
 use super::rendering::{self, Histograms, Wanted};
 use super::terminal::colors;
-use super::thresholds::{Thresholds, catalogue};
 
 pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     let began = Instant::now();
     let parts = Parts::new(arguments);
-    let settings = lint_settings(arguments)?;
-    let thresholds = Thresholds::new(&arguments.fail_on)?;
+    let fail_on = FailOn::new(&arguments.fail_on)?;
     let diagrams = rendering::diagrams(&arguments.diagrams)?;
+    let settings = lint_settings(arguments)?;
     let mut input = Input::open(&arguments.capture)?;
     let mut output = arguments
         .output
@@ -35,7 +35,9 @@ pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
         .transpose()?;
     let mut lints = Lints::new(settings, input.settings.schemas.clone());
     let mut tables = None;
-    if let Some(output) = output.as_mut().filter(|_| parts.need_tables()) {
+    if let Some(output) = &mut output
+        && parts.need_tables()
+    {
         tables = Some(open_tables(output, &input, parts)?);
         lints = open_findings(lints, output, &input, parts)?;
     }
@@ -81,14 +83,14 @@ pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     let text = if arguments.json {
         json
     } else {
-        render_summary(&summary, lint::catalogue(), colors(arguments.color))
+        render_summary(&summary, catalogue(), colors(arguments.color))
     };
     io::stdout()
         .lock()
         .write_all(text.as_bytes())
         .map_err(Failure::stdout)?;
     input.check()?;
-    thresholds.check(&summary, &|code| finding_severity(catalogue(), code))
+    fail_on.check(&summary, &|code| finding_severity(catalogue(), code))
 }
 
 /// What to write to the directory.
@@ -122,6 +124,15 @@ impl Parts {
     const fn need_tables(self) -> bool {
         self.tables || self.need_report()
     }
+
+    /// Begins a table: one that nobody asked for is there until the report is made of it.
+    fn create(self, output: &mut OutputDirectory, name: &str) -> Result<File, Failure> {
+        if self.tables {
+            output.create(name)
+        } else {
+            output.create_passing(name)
+        }
+    }
 }
 
 /// Histograms, plots and page, from what the directory has so far.
@@ -150,13 +161,7 @@ fn open_tables(
     input: &Input,
     parts: Parts,
 ) -> Result<Tables<File>, Failure> {
-    let mut create = |name| {
-        if parts.tables {
-            output.create(name)
-        } else {
-            output.create_passing(name)
-        }
-    };
+    let mut create = |name| parts.create(output, name);
     let files = TableFiles {
         connections: create("connections.csv")?,
         sessions: create("sessions.csv")?,
@@ -177,16 +182,9 @@ fn open_findings(
     input: &Input,
     parts: Parts,
 ) -> Result<Lints<File>, Failure> {
-    let mut create = |name| {
-        if parts.tables {
-            output.create(name)
-        } else {
-            output.create_passing(name)
-        }
-    };
     let files = FindingFiles {
-        findings: create("findings.csv")?,
-        topics: create("topics.csv")?,
+        findings: parts.create(output, "findings.csv")?,
+        topics: parts.create(output, "topics.csv")?,
     };
     let path = output.path().to_owned();
     lints

@@ -189,19 +189,6 @@ pub(super) struct AnalyzeArgs {
     pub(super) color: ColorChoice,
 }
 
-/// The thresholds with what they mean, from the lint layer's own list.
-fn threshold_help() -> String {
-    let lines = Thresholds::DOCS.iter().map(|doc| {
-        let (name, default) = (doc.name, doc.default);
-        format!("  {name}={default}: {}", doc.text)
-    });
-    let lines: Vec<String> = lines.collect();
-    format!(
-        "From where on something is a finding (repeatable). Thresholds and their defaults:\n{}",
-        lines.join("\n")
-    )
-}
-
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
     /// A directory that analyze wrote
@@ -237,6 +224,19 @@ pub(super) struct FailOnArgs {
     /// 'finding=CODE'. Repeatable
     #[arg(long = "fail-on", value_name = "EXPRESSION")]
     pub(super) expressions: Vec<String>,
+}
+
+/// The thresholds with what they mean, from the lint layer's own list.
+fn threshold_help() -> String {
+    let lines = Thresholds::DOCS.iter().map(|doc| {
+        let (name, default) = (doc.name, doc.default);
+        format!("  {name}={default}: {}", doc.text)
+    });
+    let lines: Vec<String> = lines.collect();
+    format!(
+        "From where on something is a finding (repeatable). Thresholds and their defaults:\n{}",
+        lines.join("\n")
+    )
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

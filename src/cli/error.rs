@@ -9,7 +9,7 @@ use crate::analysis::PortRuleError;
 use crate::capture::{CaptureError, FilterError};
 use crate::lint::{ThresholdError, catalogue};
 use crate::payload::SchemaError;
-use crate::results::ThresholdError as FailOnError;
+use crate::results;
 
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -38,7 +38,7 @@ pub(super) enum Failure {
     KeyLog { path: PathBuf, source: io::Error },
     NoMqtt(String),
     Damaged(usize),
-    FailOn(FailOnError),
+    FailOn(results::ThresholdError),
     ThresholdsBroken,
     Diagram(String),
     NoResults { path: PathBuf, detail: String },

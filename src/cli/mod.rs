@@ -4,6 +4,7 @@ mod analyze;
 mod args;
 mod decode;
 mod error;
+mod fail_on;
 mod frames;
 mod input;
 mod output;
@@ -12,7 +13,6 @@ mod rendering;
 mod report;
 mod settings;
 mod terminal;
-mod thresholds;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -11,9 +11,9 @@ use crate::stats::Delays;
 
 use super::args::DiagramArgs;
 use super::error::Failure;
+use super::fail_on::catalogue;
 use super::output::OutputDirectory;
 use super::terminal::complain;
-use super::thresholds::catalogue;
 
 /// The log of all histograms, within `histograms/`.
 pub(super) const LOG: &str = "histograms/delays.hlog";

@@ -9,12 +9,12 @@ use crate::results::{SCHEMA, Summary};
 
 use super::args::ReportArgs;
 use super::error::Failure;
+use super::fail_on::{FailOn, catalogue};
 use super::output::{OutputDirectory, Results};
 use super::rendering::{self, LOG, Wanted};
-use super::thresholds::{Thresholds, catalogue};
 
 pub(super) fn run(arguments: &ReportArgs) -> Result<(), Failure> {
-    let thresholds = Thresholds::new(&arguments.fail_on)?;
+    let fail_on = FailOn::new(&arguments.fail_on)?;
     let diagrams = rendering::diagrams(&arguments.diagrams)?;
     let directory = arguments.directory.as_path();
     let digest = read(directory, &diagrams)?;
@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &ReportArgs) -> Result<(), Failure> {
         rendering::write(&mut output, &digest, wanted)?;
         output.commit()?;
     }
-    thresholds.check(digest.summary(), &|code| digest.severity(code, catalogue()))
+    fail_on.check(digest.summary(), &|code| digest.severity(code, catalogue()))
 }
 
 /// A directory of results, read.

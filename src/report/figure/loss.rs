@@ -87,7 +87,7 @@ pub(super) fn figure(digest: &Digest) -> Option<Figure> {
                 markers.push((row, (x + x0, y + y0), color));
             }
             let label = format!(
-                "{} %   {} of {}",
+                "{} % · {} of {}",
                 percent(share.ratio.unwrap_or(0.0)),
                 grouped(share.count),
                 grouped(share.of)

@@ -1,6 +1,6 @@
 //! Sessions and connections.
 
-use super::{many_taps, moment_cell, span_cell};
+use super::{many_taps, span_cell, time_cell};
 use crate::report::digest::{ConnectionLine, Connections, Digest, SessionLine};
 use crate::report::figure::Figure;
 use crate::report::layout::{Cell, Column, absent, cut, figure, table};
@@ -102,7 +102,7 @@ pub(super) fn section(digest: &Digest, figures: &[Figure]) -> Markup {
                         }
                     }
                     (refused(connections))
-                    (connection_table(&connections.listing.rows, many_taps(digest)))
+                    (connection_table(digest, &connections.listing.rows))
                     (cut(connections.listing.rows.len(), connections.listing.total, "with most packets", "connections.csv"))
                 }
             }
@@ -125,7 +125,8 @@ fn refused(connections: &Connections) -> Markup {
     }
 }
 
-fn connection_table(lines: &[ConnectionLine], taps: bool) -> Markup {
+fn connection_table(digest: &Digest, lines: &[ConnectionLine]) -> Markup {
+    let taps = many_taps(digest);
     use Column::{Number, Text, Word};
     let mut columns = vec![
         Number("no."),
@@ -155,7 +156,7 @@ fn connection_table(lines: &[ConnectionLine], taps: bool) -> Markup {
             Cell::markup(html! { (line.client) br; "→ " (line.broker) }),
             Cell::text(&transport(line)),
             Cell::text(&line.level),
-            moment_cell(line.start_ns),
+            time_cell(digest, line.start_ns),
             span_cell(line.duration_ns),
             Cell::text(&ended(line)),
             Cell::count(line.packets),

@@ -54,7 +54,7 @@ pub(super) fn section(digest: &Digest, figures: &[Figure]) -> Markup {
                 None => (absent("exchanges.csv")),
                 Some(table) if table.unfinished.total > 0 => {
                     details open[table.unfinished.total <= 20] {
-                        summary { (counted(table.unfinished.total, "exchange")) " not completed" }
+                        summary { (counted(table.unfinished.total, "exchange")) " rejected or not completed" }
                         (unfinished(digest))
                         @if table.unfinished.total > table.unfinished.rows.len() as u64 {
                             (cut(table.unfinished.rows.len(), table.unfinished.total, "first", "exchanges.csv"))

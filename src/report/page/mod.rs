@@ -135,6 +135,21 @@ fn moment(nanos: i64) -> String {
     format!("{}.{millis:03}", date(nanos))
 }
 
+/// A point in time as a cell of a wide table: without the day where all of it was on one.
+fn time_cell(digest: &Digest, nanos: Option<i64>) -> Cell {
+    const DAY: i64 = 86_400_000_000_000;
+    let from = digest.slices.from;
+    let to = from.saturating_add(digest.slices.length);
+    match nanos.filter(|_| from.div_euclid(DAY) == to.div_euclid(DAY)) {
+        Some(known) => {
+            let shown = moment(known);
+            let time = shown.split_once(' ').map_or("", |(_, time)| time);
+            Cell::sorted(time.to_owned(), known as f64)
+        }
+        None => moment_cell(nanos),
+    }
+}
+
 /// A point in time as a cell.
 fn moment_cell(nanos: Option<i64>) -> Cell {
     nanos.map_or_else(Cell::missing, |nanos| {

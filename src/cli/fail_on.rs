@@ -11,15 +11,14 @@ use super::terminal::complain;
 
 /// The documentation of every finding's code.
 pub(super) fn catalogue() -> &'static [FindingDoc] {
-    static CATALOGUE: LazyLock<Vec<FindingDoc>> =
-        LazyLock::new(|| lint::catalogue().copied().collect());
-    &CATALOGUE
+    static ALL: LazyLock<Vec<FindingDoc>> = LazyLock::new(|| lint::catalogue().copied().collect());
+    &ALL
 }
 
 /// What the run has to hold.
-pub(super) struct Thresholds(Vec<Threshold>);
+pub(super) struct FailOn(Vec<Threshold>);
 
-impl Thresholds {
+impl FailOn {
     pub(super) fn new(arguments: &FailOnArgs) -> Result<Self, Failure> {
         let parsed = arguments
             .expressions
