@@ -51,6 +51,13 @@ pub const TARGETS: &[Target] = &[
         peak_bytes: 16 << 20,
     },
     Target {
+        name: "payload",
+        run: targets::payload::run,
+        tokens: targets::payload::TOKENS,
+        // The schema is compiled with the first input.
+        peak_bytes: 8 << 20,
+    },
+    Target {
         name: "topic",
         run: targets::topic::run,
         tokens: targets::topic::TOKENS,

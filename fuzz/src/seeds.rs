@@ -39,6 +39,7 @@ pub fn write() -> std::io::Result<()> {
         ("mqtt", mqtt(&recordings)),
         ("pipeline", pipeline(&recordings)),
         ("topic", topic()),
+        ("payload", payload()),
     ] {
         let directory = home.join("corpus").join(target);
         fs::create_dir_all(&directory)?;
@@ -522,6 +523,28 @@ fn pipeline(recordings: &[PathBuf]) -> Vec<Seed> {
     );
     let templates: Vec<u8> = (0..29).flat_map(|token| [op::TEMPLATE, token]).collect();
     seeds.push(seed("templates", &[&[0, 1], &templates[..]].concat()));
+    seeds
+}
+
+fn payload() -> Vec<Seed> {
+    let mut seeds: Vec<Seed> = [
+        ("empty", &b"\0"[..]),
+        ("text", b"\x0021.5 degrees"),
+        ("text-nul", b"\0on\0"),
+        ("object", b"\0{ \"t\": -21.5e1, \"unit\": \"\\u00b0C\" }"),
+        ("array", b"\0[1, [true, null], {}]"),
+        ("scalar-declared", b"\x0221.5"),
+        ("declared-text", b"\x01a\x07"),
+        ("binary", b"\0\xff\xd8\xff\xe0"),
+        ("message", b"\0\x12\x02hi\x1a\x05\x0a\x01k\x10\x01\x38\x2a"),
+        ("message-nested", b"\0\x0a\x02\x38\x01\x38\x2a"),
+        ("message-group", b"\0\x2b\x32\x01\xff\x2c\x38\x2a"),
+        ("message-packed", b"\0\x22\x08\0\0\0\0\0\0\xf8\x7f\x38\x01"),
+    ]
+    .into_iter()
+    .map(|(name, bytes)| seed(name, bytes))
+    .collect();
+    seeds.push(("deep".to_owned(), [&b"\0"[..], &b"[".repeat(1500)].concat()));
     seeds
 }
 

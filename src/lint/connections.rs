@@ -3,7 +3,7 @@
 use std::hash::BuildHasher;
 
 use crate::mqtt::{Connack, Connect, Packet, PacketType, reason_text};
-use crate::session::{ConnectionState, Towards};
+use crate::session::{ConnectionState, PerWay, Towards};
 use crate::tcp::EndReason;
 use crate::time::{TimeDelta, Timestamp};
 
@@ -44,6 +44,7 @@ pub struct Closed<'a> {
 pub(super) struct Slots {
     slots: Vec<Slot>,
     hasher: foldhash::fast::RandomState,
+    nowhere: u32,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +54,8 @@ struct Slot {
     /// Who its client is: hash of tap, broker and identifier, or of the connection where that
     /// is not known.
     client: u64,
+    /// Where the topics of its latest messages stand.
+    topics: PerWay<u32>,
     /// The broker sent a DISCONNECT (MQTT 5).
     dismissed: bool,
     /// The CONNECT with credentials.
@@ -67,12 +70,24 @@ struct Credentials {
 }
 
 impl Slots {
-    /// Who the client of a connection is.
+    /// Who the client of a connection is, and where the topic of its latest message stands.
     #[inline]
-    pub(super) fn client(&mut self, slot: usize, state: &ConnectionState) -> u64 {
-        match self.slots.get(slot) {
-            Some(known) if known.number == state.facts.number => known.client,
-            _ => self.enter(slot, state).client,
+    pub(super) fn client(
+        &mut self,
+        slot: usize,
+        state: &ConnectionState,
+        towards: Towards,
+    ) -> (u64, &mut u32) {
+        let is_known = self
+            .slots
+            .get(slot)
+            .is_some_and(|known| known.number == state.facts.number);
+        if !is_known {
+            self.enter(slot, state);
+        }
+        match self.slots.get_mut(slot) {
+            Some(known) => (known.client, known.topics.get_mut(towards)),
+            None => (0, &mut self.nowhere),
         }
     }
 

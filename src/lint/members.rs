@@ -9,8 +9,6 @@ const INDEX_BITS: u32 = 10;
 /// Different clients, given as hashes.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    /// Who came last: mostly the same one again.
-    last: Option<u64>,
     set: Set,
 }
 
@@ -32,16 +30,7 @@ impl Default for Set {
 impl Members {
     /// Adds one; tells whether it is certainly new. `room` is how many bytes may still be
     /// allocated by all sets together.
-    #[inline]
     pub(super) fn insert(&mut self, member: u64, room: &mut usize) -> bool {
-        if self.last == Some(member) {
-            return false;
-        }
-        self.last = Some(member);
-        self.insert_other(member, room)
-    }
-
-    fn insert_other(&mut self, member: u64, room: &mut usize) -> bool {
         match &mut self.set {
             Set::Few(known) | Set::Full(known) if known.contains(&member) => false,
             Set::Few(known) if known.len() < FEW => {

@@ -66,7 +66,7 @@ pub fn compact(json: &str) -> Cow<'_, str> {
 /// The keys of a JSON object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
-    /// In the order of the object, 32 and 512 bytes at most.
+    /// In the order of the object, each once, 32 and 512 bytes at most.
     pub names: Vec<String>,
     /// There are more.
     pub more: bool,
@@ -95,7 +95,7 @@ impl<'de> Visitor<'de> for KeysVisitor {
             bytes = bytes.saturating_add(name.len());
             if keys.names.len() >= MOST_KEYS || bytes > MOST_KEY_BYTES {
                 keys.more = true;
-            } else {
+            } else if !keys.names.iter().any(|known| *known == name) {
                 keys.names.push(name.into_owned());
             }
             map.next_value::<IgnoredAny>()?;

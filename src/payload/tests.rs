@@ -129,7 +129,7 @@ fn json_is_shown_compactly_and_otherwise_as_sent() {
 
 #[test]
 fn keys_are_those_of_the_object() {
-    let found = keys(b" {\"t\":1,\"u\\u0041\":{\"inner\":2}} ").unwrap();
+    let found = keys(b" {\"t\":1,\"u\\u0041\":{\"inner\":2},\"t\":3} ").unwrap();
     assert_eq!(found.names, ["t", "uA"]);
     assert!(!found.more);
     assert_eq!(keys(b"[1]"), None);
