@@ -6,7 +6,7 @@ use crate::session::{ConnectionFacts, ConnectionState, PerWay, Towards};
 use crate::tcp::{Chunk, Connection, Direction};
 use crate::time::Timestamp;
 
-use super::carried::Carrier;
+use super::carrier::Carrier;
 use super::detect::{FirstBytes, Guess, guess};
 use super::options::Transport;
 

@@ -13,6 +13,7 @@
 )]
 
 mod carried;
+mod carrier;
 mod detect;
 mod flow;
 mod lints;
@@ -33,6 +34,7 @@ use crate::time::{TimeDelta, Timestamp};
 
 pub use carried::{CarrierStop, TlsView};
 pub use lints::{FindingFiles, Lints};
+pub use carrier::{CarrierStop, TlsView};
 pub use options::{Options, PortRule, PortRuleError, Selection, Transport};
 pub use pipeline::Pipeline;
 pub use ports::PortTraffic;

@@ -22,7 +22,7 @@ use crate::tcp::{
 use crate::time::{TimeDelta, Timestamp};
 use crate::wire::{Dissection, Dissector, Segment, Skip, WireStatistics};
 
-use super::carried::Scratches;
+use super::carrier::Scratches;
 use super::flow::{Mark, MqttFlow, Roles, Slot, confirm};
 use super::options::{Options, Selection, Transport};
 use super::ports::PortTraffic;

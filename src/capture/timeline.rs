@@ -17,7 +17,7 @@ use super::reader::{Current, FileReader, Record};
 use super::series::{RotatedName, rotated_name};
 use super::source::{Recognised, recognise};
 use super::summary::{FileSummary, Ledger, TapSummary, WarningKind};
-use super::{Item, MAX_OPEN_FILES};
+use super::{Item, MAX_OPEN_FILES, SecretsFormat};
 use crate::time::Timestamp;
 
 /// From how many files on each gets a smaller buffer.
@@ -213,6 +213,21 @@ impl Capture {
             .filter_map(move |&item| reader?.lend(item));
         let frames = reader.map(|reader| reader.frames(&batch.records, count));
         items.chain(frames.into_iter().flatten().map(Item::Frame))
+    }
+
+    /// The secrets in a batch, by themselves.
+    pub fn secrets<'a>(
+        &'a self,
+        batch: &'a Batch,
+    ) -> impl Iterator<Item = (SecretsFormat, &'a [u8])> {
+        let series = self.current.and_then(|index| self.series.get(index));
+        let reader = series.and_then(|series| series.reader.as_ref());
+        let secrets = |item: &&Current| matches!(item, Current::Secrets { .. });
+        let items = batch.items.iter().filter(secrets);
+        items.filter_map(move |&item| match reader?.lend(item)? {
+            Item::Secrets { format, bytes, .. } => Some((format, bytes)),
+            Item::Frame(_) => None,
+        })
     }
 
     /// The files, in the order in which they were named, as far as they have been read.

@@ -98,8 +98,14 @@ impl Input {
             capture, settings, ..
         } = self;
         let mut batch = Batch::default();
-        let mut secrets = Vec::new();
         while capture.next_batch(&mut batch) {
+            // Before the frames that they stand among: those may need them.
+            for (format, secrets) in capture.secrets(&batch) {
+                if format == SecretsFormat::TLS_KEY_LOG {
+                    pipeline.add_secrets(secrets);
+                    pipeline.add_secrets(b"\n");
+                }
+            }
             let frames = capture.lend(&batch).filter_map(|item| match item {
                 Item::Frame(frame) => {
                     let filter = settings.filter.as_mut();
@@ -107,19 +113,9 @@ impl Input {
                         || wants(settings.since, settings.until, frame.time);
                     (wanted && filter.is_none_or(|filter| filter.matches(&frame))).then_some(frame)
                 }
-                Item::Secrets { format, bytes, .. } => {
-                    if format == SecretsFormat::TLS_KEY_LOG {
-                        secrets.extend_from_slice(bytes);
-                        secrets.push(b'\n');
-                    }
-                    None
-                }
+                Item::Secrets { .. } => None,
             });
             pipeline.push_all(frames, observer);
-            if !secrets.is_empty() {
-                pipeline.add_secrets(&secrets);
-                secrets = Vec::new();
-            }
             if !go_on(observer) {
                 break;
             }

@@ -40,8 +40,6 @@ pub enum Stop {
     BadFrame,
     /// A payload length of 2^63 or more (RFC 6455 section 5.2).
     BadLength,
-    /// Bytes of the upgrade are missing from the capture.
-    Gap,
     /// Too much was kept in memory for connections like this one.
     Memory,
 }
@@ -60,7 +58,6 @@ impl fmt::Display for Stop {
             Self::Compressed => "websocket with permessage-deflate: not supported",
             Self::BadFrame => "malformed WebSocket frame",
             Self::BadLength => "WebSocket frame with a length of 2^63 or more",
-            Self::Gap => "the upgrade to WebSocket is missing from the capture",
             Self::Memory => "too much waits in memory",
         })
     }
@@ -254,7 +251,6 @@ impl<M: Mark> WebSocket<M> {
         }
         let half = self.half(side);
         match half.phase {
-            Phase::Head => self.give_up(Stop::Gap),
             Phase::Payload if bytes <= half.left => {
                 half.left = half.left.saturating_sub(bytes);
                 half.frame.skip_mask(bytes);
@@ -267,8 +263,9 @@ impl<M: Mark> WebSocket<M> {
                     pass(side, Passed::Gap { bytes, mark });
                 }
             }
-            Phase::Header | Phase::Payload | Phase::Searching => {
+            Phase::Head | Phase::Header | Phase::Payload | Phase::Searching => {
                 half.phase = Phase::Searching;
+                half.head = Vec::new();
                 half.header.clear();
                 half.first = None;
                 pass(side, Passed::Gap { bytes: None, mark });
