@@ -304,6 +304,206 @@ mod mqtt {
     }
 }
 
+mod stream {
+    use super::*;
+    use mqttscope::stream::tls::{KeyLog, Keys, Tls, TlsLimits};
+    use mqttscope::stream::websocket::WebSocket;
+    use mqttscope::stream::{Mark, Passed, Piece, Scratch, Side};
+    use ring::aead::{
+        AES_128_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey,
+    };
+    use ring::hkdf::{HKDF_SHA256, KeyType, Prk};
+
+    /// About as much as is sent in one sample.
+    const SENT: usize = 8 << 20;
+    const SEGMENT: usize = 1_448;
+    const SECRET: [u8; 32] = [3; 32];
+
+    #[derive(Clone, Copy, Debug)]
+    struct Place;
+
+    impl Mark for Place {
+        fn spanning(self, _: Self, last: Self) -> Self {
+            last
+        }
+    }
+
+    struct Length(usize);
+
+    impl KeyType for Length {
+        fn len(&self) -> usize {
+            self.0
+        }
+    }
+
+    /// HKDF-Expand-Label of RFC 8446, section 7.1.
+    fn expand(label: &str, out: &mut [u8]) {
+        let label = format!("tls13 {label}");
+        let lengths = [0, out.len() as u8, label.len() as u8];
+        let info = [&lengths[..], label.as_bytes(), &[0]];
+        let secret = Prk::new_less_safe(HKDF_SHA256, &SECRET);
+        let length = Length(out.len());
+        secret.expand(&info, length).unwrap().fill(out).unwrap();
+    }
+
+    /// Records of TLS 1.3, one after the other, from the first number on.
+    fn records(cipher: &'static Algorithm, content: usize) -> Vec<u8> {
+        let (mut key, mut vector) = (vec![0; cipher.key_len()], [0; 12]);
+        expand("key", &mut key);
+        expand("iv", &mut vector);
+        let key = LessSafeKey::new(UnboundKey::new(cipher, &key).unwrap());
+        let mut stream = Vec::new();
+        for number in 0..SENT / content {
+            let mut nonce = vector;
+            let counted = nonce[4..].iter_mut().zip((number as u64).to_be_bytes());
+            counted.for_each(|(place, byte)| *place ^= byte);
+            let mut record = vec![0x5a; content];
+            record.push(23);
+            let header = [23, 3, 3, ((content + 17) >> 8) as u8, (content + 17) as u8];
+            let nonce = Nonce::assume_unique_for_key(nonce);
+            key.seal_in_place_append_tag(nonce, Aad::from(header), &mut record)
+                .unwrap();
+            stream.extend(header);
+            stream.extend(record);
+        }
+        stream
+    }
+
+    fn hello(kind: u8, suite: u16) -> Vec<u8> {
+        let mut body = vec![3, 3];
+        body.extend([7; 32]);
+        body.push(0);
+        match kind {
+            1 => body.extend([0, 2, 0x13, 1, 1, 0, 0, 0]),
+            _ => {
+                body.extend(suite.to_be_bytes());
+                body.extend([0, 0, 6, 0, 43, 0, 2, 3, 4]);
+            }
+        }
+        let length = body.len() as u8;
+        [&[22, 3, 3, 0, length + 4, kind, 0, 0, length], &body[..]].concat()
+    }
+
+    /// Through the layer; how many bytes came out.
+    fn read(
+        tls: &mut Tls<Place>,
+        log: &KeyLog,
+        side: Side,
+        bytes: &[u8],
+        scratch: &mut Scratch,
+    ) -> usize {
+        let keys = Keys {
+            log,
+            more: false,
+            limits: TlsLimits::default(),
+        };
+        let mut count = 0;
+        for bytes in bytes.chunks(SEGMENT) {
+            let piece = Piece {
+                bytes,
+                mark: Place,
+                starts: true,
+                ends: true,
+            };
+            tls.push(side, piece, keys, scratch, &mut |_, passed| {
+                if let Passed::Bytes(piece) = passed {
+                    count += black_box(piece).bytes.len();
+                }
+            });
+        }
+        count
+    }
+
+    /// The records of TLS 1.3 in segments of the usual size, decrypted: nothing of the handshake.
+    fn decrypt(bencher: Bencher<'_, '_>, cipher: &'static Algorithm, suite: u16, content: usize) {
+        let stream = records(cipher, content);
+        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let mut log = KeyLog::new();
+        for label in ["CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"] {
+            log.push(format!("{label} {} {}\n", hex(&[7; 32]), hex(&SECRET)).as_bytes());
+        }
+        let sent = SENT / content * content;
+        let mut scratch = Scratch::default();
+        bencher
+            .counter(BytesCount::new(sent))
+            .with_inputs(|| {
+                let mut tls = Tls::new();
+                for (side, kind) in [(Side::Client, 1), (Side::Server, 2)] {
+                    read(
+                        &mut tls,
+                        &log,
+                        side,
+                        &hello(kind, suite),
+                        &mut Scratch::default(),
+                    );
+                }
+                tls
+            })
+            .bench_local_refs(|tls| {
+                assert_eq!(read(tls, &log, Side::Client, &stream, &mut scratch), sent);
+            });
+    }
+
+    /// Bytes of content in each record: a small message, a larger one, a full record.
+    #[divan::bench(args = [64, 1_024, 16_384])]
+    fn tls_1_3_aes_128_gcm(bencher: Bencher<'_, '_>, content: usize) {
+        decrypt(bencher, &AES_128_GCM, 0x1301, content);
+    }
+
+    #[divan::bench(args = [64, 1_024, 16_384])]
+    fn tls_1_3_chacha20_poly1305(bencher: Bencher<'_, '_>, content: usize) {
+        decrypt(bencher, &CHACHA20_POLY1305, 0x1303, content);
+    }
+
+    /// A client's frames in segments of the usual size, unmasked.
+    #[divan::bench(args = [64, 1_024, 16_384])]
+    fn web_socket_unmasking(bencher: Bencher<'_, '_>, payload: usize) {
+        let mut frame = vec![0x82];
+        match payload {
+            0..126 => frame.push(0x80 | payload as u8),
+            _ => {
+                frame.push(0x80 | 126);
+                frame.extend((payload as u16).to_be_bytes());
+            }
+        }
+        frame.extend([1, 2, 3, 4]);
+        frame.resize(frame.len() + payload, 0x5a);
+        let stream = frame.repeat(SENT / payload);
+        let mut scratch = Scratch::default();
+        bencher
+            .counter(BytesCount::new(SENT / payload * payload))
+            .with_inputs(|| {
+                let mut socket = WebSocket::<Place>::new();
+                let request: &[u8] = b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n";
+                let piece = Piece {
+                    bytes: request,
+                    mark: Place,
+                    starts: true,
+                    ends: true,
+                };
+                socket.push(Side::Client, piece, &mut Scratch::default(), &mut |_, _| {});
+                socket
+            })
+            .bench_local_refs(|socket| {
+                let mut count = 0;
+                for bytes in stream.chunks(SEGMENT) {
+                    let piece = Piece {
+                        bytes,
+                        mark: Place,
+                        starts: true,
+                        ends: true,
+                    };
+                    socket.push(Side::Client, piece, &mut scratch, &mut |_, passed| {
+                        if let Passed::Bytes(piece) = passed {
+                            count += black_box(piece).bytes.len();
+                        }
+                    });
+                }
+                assert_eq!(count, SENT / payload * payload);
+            });
+    }
+}
+
 mod results {
     use super::*;
 

@@ -58,6 +58,18 @@ pub const TARGETS: &[Target] = &[
         peak_bytes: 8 << 20,
     },
     Target {
+        name: "tls",
+        run: targets::tls::run,
+        tokens: targets::tls::TOKENS,
+        peak_bytes: 4 << 20,
+    },
+    Target {
+        name: "websocket",
+        run: targets::websocket::run,
+        tokens: targets::websocket::TOKENS,
+        peak_bytes: 1 << 20,
+    },
+    Target {
         name: "topic",
         run: targets::topic::run,
         tokens: targets::topic::TOKENS,

@@ -38,6 +38,8 @@ pub fn write() -> std::io::Result<()> {
         ("wire_tcp", wire_tcp(&recordings)),
         ("mqtt", mqtt(&recordings)),
         ("pipeline", pipeline(&recordings)),
+        ("tls", tls()),
+        ("websocket", web_socket()),
         ("topic", topic()),
         ("payload", payload()),
     ] {
@@ -49,6 +51,72 @@ pub fn write() -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn tls() -> Vec<Seed> {
+    use crate::targets::tls::operation as op;
+    let handshake = [
+        op::CLIENT_HELLO,
+        op::SERVER_HELLO,
+        op::FINISHED,
+        1,
+        op::FINISHED,
+        0,
+    ];
+    let said = [op::CONTENT, 0, 9, op::CONTENT, 1, 30, op::CONTENT, 0, 200];
+    let lost = [op::LOSE, 0, 5, op::LOSE, 0, 5, op::CONTENT, 0, 7];
+    let all = |options: u8, parts: &[&[u8]]| [&[options, 1, 2], parts.concat().as_slice()].concat();
+    vec![
+        ("content".into(), all(0, &[&handshake, &said])),
+        (
+            "late-keys".into(),
+            all(3, &[&handshake, &said, &[op::KEYS], &said]),
+        ),
+        ("keys-at-the-end".into(), all(3, &[&handshake, &said])),
+        (
+            "lost-records".into(),
+            all(0, &[&handshake, &said, &lost, &said]),
+        ),
+        (
+            "gap".into(),
+            all(0, &[&handshake, &[op::GAP, 1, 0, 50], &said]),
+        ),
+        (
+            "cut-record".into(),
+            all(0, &[&handshake, &[op::RAW, 0, 5, 23, 3, 3, 0x40, 0]]),
+        ),
+        (
+            "length-too-long".into(),
+            all(0, &[&[op::RAW, 0, 5, 22, 3, 1, 0xff, 0xff]]),
+        ),
+        (
+            "hello-that-ends-early".into(),
+            all(0, &[&[op::RAW, 0, 10, 22, 3, 3, 0, 5, 1, 0, 0, 1, 3]]),
+        ),
+        (
+            "key-log".into(),
+            b"\xfeCLIENT_RANDOM 00 11\n# x\nRSA 00 11\n\r\nCLIENT_RANDOM zz 1".to_vec(),
+        ),
+    ]
+}
+
+fn web_socket() -> Vec<Seed> {
+    let frame = b"\0\x0a\x82\x84\x01\x02\x03\x04abcd\x01\x06\x82\x04abcd";
+    let parts = b"\0\x0f\x02\x81\0\0\0\0a\x89\x80\0\0\0\0\x80\x80";
+    let long = b"\x01\x0a\x82\x7f\x80\0\0\0\0\0\0\0";
+    let longest = b"\x01\x0c\x82\x7f\x7f\xff\xff\xff\xff\xff\xff\xffab";
+    let gap = b"\0\x08\x82\x84\x01\x02\x03\x04ab\xf0\x02\0\x04\x82\x80\0\0";
+    [
+        ("frames", 2, &frame[..]),
+        ("parts", 2, parts),
+        ("length-2-63", 2, long),
+        ("longest", 2, longest),
+        ("gap", 2, gap),
+        ("midstream", 1, frame),
+        ("no-upgrade", 0, frame),
+    ]
+    .map(|(name, options, bytes)| (name.to_owned(), [&[options, 3, 4], bytes].concat()))
+    .to_vec()
 }
 
 fn name_of(path: &Path) -> String {
