@@ -32,9 +32,8 @@ use crate::session::{self, ConnectionState, PacketTimes, PerWay, SessionViolatio
 use crate::tcp::{Connection, EndReason, Gap};
 use crate::time::{TimeDelta, Timestamp};
 
-pub use carried::{CarrierStop, TlsView};
-pub use lints::{FindingFiles, Lints};
 pub use carrier::{CarrierStop, TlsView};
+pub use lints::{FindingFiles, Lints};
 pub use options::{Options, PortRule, PortRuleError, Selection, Transport};
 pub use pipeline::Pipeline;
 pub use ports::PortTraffic;
