@@ -86,6 +86,8 @@ table! {
         pub sni: Option<Text<'a>>,
         /// The application protocol that TLS agreed on.
         pub alpn: Option<Text<'a>>,
+        /// The tap.
+        pub tap: u16,
         /// From the ClientHello's first byte to the end of the TLS handshake.
         pub tls_handshake_ns: Option<TimeDelta>,
         /// TLS records from the client.
@@ -96,8 +98,6 @@ table! {
         pub tls_alerts: Option<Text<'a>>,
         /// Why the MQTT within TLS or WebSocket could not be read, or not to the end.
         pub unread: Option<Text<'a>>,
-        /// The tap.
-        pub tap: u16,
     }
 }
 

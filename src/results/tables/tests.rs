@@ -61,7 +61,23 @@ fn headers_are_those_of_the_reference() {
              connack_reason,session_present,packets_to_broker,packets_to_client,bytes_to_broker,\
              bytes_to_client,publishes_to_broker,publishes_to_client,rtt_client_side_ns,\
              rtt_broker_side_ns,vantage,retransmitted_segments,out_of_order_segments,\
-             capture_gaps,malformed,tls_version,tls_suite,sni,alpn,tap",
+             capture_gaps,malformed,tls_version,tls_suite,sni,alpn,tap,tls_handshake_ns,\
+             tls_records_to_broker,tls_records_to_client,tls_alerts,unread",
+        ),
+        (
+            DeliveryRow::COLUMNS,
+            "message,publisher,subscriber,delivered_message,topic,qos_published,qos_delivered,\
+             publish_ns,received_ns,delay_ns,residence_ns,turnaround_ns,outcome,basis,\
+             payload_hash,tap,candidates",
+        ),
+        (
+            TopicRow::COLUMNS,
+            "topic,messages,bytes,publishers,subscribers,qos0,qos1,qos2,retained,payload_kind,\
+             rate_per_s,first_ns,last_ns,findings,tap",
+        ),
+        (
+            FindingRow::COLUMNS,
+            "severity,code,connection,file,frame,time_ns,topic,detail,wireshark_filter,tap",
         ),
         (
             SessionRow::COLUMNS,
