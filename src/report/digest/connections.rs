@@ -28,8 +28,8 @@ pub(in crate::report) struct ConnectionLine {
     pub(in crate::report) transport: String,
     /// How it is encrypted, and for whom, as far as that can be seen.
     pub(in crate::report) tls: String,
-    /// Encrypted, and nothing in it could be read.
-    pub(in crate::report) unreadable: bool,
+    /// Why nothing in it could be read; empty where something could.
+    pub(in crate::report) unread: String,
     pub(in crate::report) level: String,
     pub(in crate::report) start_ns: Option<i64>,
     pub(in crate::report) duration_ns: Option<i64>,
@@ -74,7 +74,7 @@ pub(super) fn read(
         table; packets_to_broker, packets_to_client, bytes_to_broker, bytes_to_client);
     let [retransmitted, gaps, malformed, vantage, tap] = columns!(
         table; retransmitted_segments, capture_gaps, malformed, vantage, tap);
-    let [version, suite, sni] = columns!(table; tls_version, tls_suite, sni);
+    let [version, suite, sni, unread] = columns!(table; tls_version, tls_suite, sni, unread);
     let mut top = Top::new(MOST_ROWS);
     let mut range: Option<(i64, i64)> = None;
     let mut unreadable = 0;
@@ -117,7 +117,11 @@ pub(super) fn read(
                     .filter(|text| !text.is_empty())
                     .collect::<Vec<_>>()
                     .join(", "),
-                unreadable: encrypted && packets == 0,
+                unread: match row.text(unread) {
+                    _ if packets > 0 => String::new(),
+                    reason if reason.is_empty() && encrypted => "encrypted, no keys".to_owned(),
+                    reason => reason,
+                },
                 level: level_name(row.name(level)).to_owned(),
                 start_ns,
                 duration_ns: start_ns

@@ -148,8 +148,8 @@ fn connection_table(digest: &Digest, lines: &[ConnectionLine]) -> Markup {
     let rows = lines.iter().map(|line| {
         let mut row = vec![
             Cell::count(line.connection),
-            if line.unreadable {
-                Cell::markup(html! { em { "encrypted, no keys" } })
+            if !line.unread.is_empty() {
+                Cell::markup(html! { em { (line.unread) } })
             } else {
                 Cell::text(name(&line.client_id))
             },
