@@ -20,7 +20,14 @@ const NO_OPTIONS: [&str; 0] = [];
 fn analyze(path: &Path, options: &[&str]) -> (Vec<Row>, Value) {
     let scratch = tempfile::tempdir().unwrap();
     let directory = scratch.path().join("analysis");
-    let arguments = ["analyze", "--raw-csv", "--allow-empty", "-o"];
+    let arguments = [
+        "analyze",
+        "--raw-csv",
+        "--allow-empty",
+        "--only",
+        "tables",
+        "-o",
+    ];
     let arguments = arguments.iter().map(OsStr::new);
     let rest = [directory.as_os_str(), path.as_os_str()];
     mqttscope(arguments.chain(rest).chain(options.iter().map(OsStr::new)));

@@ -241,7 +241,9 @@ fn compare(script: &Script) -> String {
     let frames = wire::frames(&shorthand::spelled_out(&script.steps));
     fs::write(&file, capture(&frames, script.taps, script.snap_length)).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_mqttscope"));
-    command.args(["analyze", "--raw-csv", "-o"]).arg(&target);
+    command
+        .args(["analyze", "--raw-csv", "--only", "tables", "-o"])
+        .arg(&target);
     let run = command.args(&script.options).arg(&file).output().unwrap();
     if !run.status.success() {
         return format!("    {}\n", String::from_utf8_lossy(&run.stderr).trim());

@@ -63,7 +63,14 @@ impl Analysis {
         let place = tempfile::tempdir().unwrap();
         let out = place.path().join("out");
         let paths = [out.to_str().unwrap(), path.to_str().unwrap()];
-        mqttscope([&["analyze", "--raw-csv", "-o"], &paths[..], options].concat());
+        mqttscope(
+            [
+                &["analyze", "--raw-csv", "--only", "tables", "-o"],
+                &paths[..],
+                options,
+            ]
+            .concat(),
+        );
         let summary = fs::read_to_string(out.join("summary.json")).unwrap();
         let this = Self {
             findings: table(&out.join("findings.csv")),

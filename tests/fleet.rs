@@ -18,7 +18,10 @@ use std::path::{Path, PathBuf};
 use known_deliveries::{Deliveries, Delivery};
 use serde_json::Value;
 use tempfile::TempDir;
-use tool::{Row, file_name, json_lines, may_skip, mqttscope, recording_paths, recordings, table};
+use tool::{
+    Row, file_name, json_lines, key_log_option, may_skip, mqttscope, recording_paths, recordings,
+    table,
+};
 
 /// One tap of a recording, analysed.
 struct Analysis {
@@ -48,11 +51,12 @@ fn analyse_tap(path: &Path, options: &[&str], tap: &str) -> Analysis {
     let directory = tempfile::tempdir().unwrap();
     let target = directory.path().join("analysis");
     mqttscope(
-        ["analyze", "--raw-csv", "-o"]
+        ["analyze", "--raw-csv", "--only", "tables", "-o"]
             .map(OsStr::new)
             .into_iter()
             .chain([target.as_os_str()])
             .chain(options.iter().map(OsStr::new))
+            .chain(key_log_option(path).iter().map(OsStr::new))
             .chain([path.as_os_str()]),
     );
     let log = PathBuf::from(format!("{}.log.jsonl", path.display()));

@@ -51,6 +51,8 @@ fn read(path: &Path) -> Vec<Recording> {
     let arguments = [
         OsStr::new("analyze"),
         OsStr::new("--raw-csv"),
+        OsStr::new("--only"),
+        OsStr::new("tables"),
         OsStr::new("-o"),
         directory.as_os_str(),
         path.as_os_str(),

@@ -73,7 +73,7 @@ fn headers_are_those_of_the_reference() {
         (
             TopicRow::COLUMNS,
             "topic,messages,bytes,publishers,subscribers,qos0,qos1,qos2,retained,payload_kind,\
-             rate_per_s,first_ns,last_ns,findings,tap",
+             rate_per_s,first_ns,last_ns,findings,tap,payload_keys",
         ),
         (
             FindingRow::COLUMNS,
