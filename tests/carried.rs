@@ -125,6 +125,39 @@ fn without_keys_there_is_what_a_bystander_sees() {
     assert!(text.contains("2 connections: encrypted, no keys"), "{text}");
 }
 
+/// A secret that is not the connection's: nothing is decrypted with it, and that is found.
+#[test]
+fn a_wrong_secret_is_a_finding() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = recording("tls13.pcap");
+    let text = fs::read_to_string(path.with_extension("keylog")).unwrap();
+    // The first connection's secret for what its client says.
+    let wrong: Vec<String> = text
+        .lines()
+        .map(|line| match line.strip_prefix("CLIENT_TRAFFIC_SECRET_0 ") {
+            Some(rest) => {
+                let (random, secret) = rest.split_once(' ').unwrap();
+                let secret: String = secret.chars().rev().collect();
+                format!("CLIENT_TRAFFIC_SECRET_0 {random} {secret}")
+            }
+            None => line.to_owned(),
+        })
+        .collect();
+    let log = scratch.path().join("wrong.keylog");
+    fs::write(&log, wrong.join("\n")).unwrap();
+    let (connections, summary) = analyze(&path, &["--keylog", log.to_str().unwrap()]);
+    assert_eq!(summary["findings"]["tls-decryption-ended"], 2);
+    // Not that a DISCONNECT is missing: nobody knows.
+    assert!(summary["findings"]["disconnect-missing"].is_null());
+    for row in connections {
+        assert!(
+            row["unread"].starts_with("a record does not open"),
+            "{row:?}"
+        );
+        assert_eq!(row["packets_to_broker"], "0");
+    }
+}
+
 /// TLS on a port that nobody named is found by its key log, and WebSocket by its upgrade; without
 /// a key log TLS on such a port is none of ours.
 #[test]

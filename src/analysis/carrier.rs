@@ -55,7 +55,7 @@ impl CarrierStop {
             Self::Tls(stop) if stop.is_without_keys() => None,
             Self::Tls(tls::Stop::NotTls | tls::Stop::HandshakeUnseen) => None,
             Self::Tls(_) => Some("tls-decryption-ended"),
-            Self::WebSocket(_) => Some("websocket-not-read"),
+            Self::WebSocket(_) => Some("websocket-unread"),
         }
     }
 }

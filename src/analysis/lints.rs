@@ -11,7 +11,7 @@ use crate::results::{FindingRow, Formulas, Rate, RowWriter, Summary, Text, Topic
 use crate::session::{self, DelayKind, ExchangeRecord, SessionRecord, SubscriptionRecord, Towards};
 use crate::time::{TimeDelta, Timestamp};
 
-use super::{BadLengthEvent, ConnectionEvent, GapEvent, Observer, PacketEvent};
+use super::{BadLengthEvent, CarrierEvent, ConnectionEvent, GapEvent, Observer, PacketEvent};
 use super::{Schemas, Transport};
 
 /// Where the tables go.
@@ -249,8 +249,24 @@ impl<W: Write> Observer for Lints<W> {
             },
             in_clear: matches!(event.transport, Transport::Tcp | Transport::WebSocket),
             unread: unread.filter(|_| silent),
+            incomplete: event.stop.is_some(),
         };
         self.linter.connection(&closed, &mut self.rows);
+    }
+
+    fn carrier(&mut self, event: &CarrierEvent<'_>) {
+        if event.stop.code() != Some("tls-decryption-ended") {
+            return;
+        }
+        let place = Place {
+            connection: Some(event.state.facts.number),
+            file: Some(event.file),
+            frame: Some(event.frame),
+            time: Some(event.time),
+            tap: Some(event.state.facts.tap),
+        };
+        self.linter
+            .decryption_ended(event.state, place, &event.stop, &mut self.rows);
     }
 
     #[inline]

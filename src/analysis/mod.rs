@@ -333,6 +333,11 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.1.delivery(record);
     }
 
+    fn carrier(&mut self, event: &CarrierEvent<'_>) {
+        self.0.carrier(event);
+        self.1.carrier(event);
+    }
+
     fn tick(&mut self, now: Timestamp) {
         self.0.tick(now);
         self.1.tick(now);

@@ -37,6 +37,8 @@ pub struct Closed<'a> {
     pub in_clear: bool,
     /// Why nothing was read of it, if so.
     pub unread: Option<Unread>,
+    /// It was not read to its end.
+    pub incomplete: bool,
 }
 
 /// What is kept of each open connection, by slot.
@@ -260,12 +262,29 @@ impl Linter {
             .is_some_and(|connack| connack.reason_code == 0);
         let expected = ended
             && accepted
+            && !closed.incomplete
             && !slot.dismissed
             && silence.is_none()
             && !self.clients.was_replaced(slot.client, state.facts.number);
         if expected && !state.disconnected() {
             self.disconnect_missing(closed, sink);
         }
+    }
+
+    /// A connection cannot be decrypted, or no longer.
+    pub fn decryption_ended<S: Sink>(
+        &mut self,
+        state: &ConnectionState,
+        place: Place,
+        why: &dyn std::fmt::Display,
+        sink: &mut S,
+    ) {
+        let ends = [state.facts.client, state.facts.broker];
+        self.collector
+            .report(Own::DecryptionEnded, place, None, sink, |draft| {
+                draft.say(format_args!("{why}"));
+                draft.connection(ends);
+            });
     }
 
     fn credentials<S: Sink>(

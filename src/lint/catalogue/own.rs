@@ -165,10 +165,15 @@ codes! {
         "The counts of this analysis are without it.",
         "Give the keys of the session, or capture where the traffic is not encrypted.",
         "–";
+    DecryptionEnded, "tls-decryption-ended", Warning, "connection",
+        "A connection could not be decrypted, or not to its end.",
+        "What it carried from there on is in no count of this analysis.",
+        "The detail says why: complete the key log, or capture without losses; cipher suites without AEAD are not decrypted.",
+        "–";
     WebSocketUnread, "websocket-unread", Info, "connection",
         "A connection carries WebSocket or HTTP, and MQTT in it was not read.",
         "The counts of this analysis are without it.",
-        "Name its port with --port PORT/ws, or capture where MQTT is spoken plainly.",
+        "The column unread of connections.csv says why; switch permessage-deflate off, or capture where MQTT is spoken plainly.",
         "section 6";
 
     LeadingSlash, "topic-leading-slash", Note, "topic",
