@@ -46,6 +46,7 @@
 //!     sessions: Vec::new(),
 //!     messages: None,
 //!     exchanges: Vec::new(),
+//!     deliveries: Vec::new(),
 //!     subscriptions: Vec::new(),
 //! };
 //! let mut tables = Tables::new(files, Formulas::Guard, vec![b"example.pcapng".to_vec()])?;
