@@ -13,7 +13,6 @@ use super::slab::Slab;
 #[derive(Debug)]
 pub(super) struct Topic {
     pub(super) hash: u64,
-    domain: u32,
     pub(super) name: Box<[u8]>,
     /// Its receivers, as of that generation of the broker's filters; 0 for never.
     pub(super) generation: u32,
@@ -52,7 +51,10 @@ pub(super) struct Undecided {
 /// Topics found by name.
 #[derive(Debug, Default)]
 pub(super) struct Topics {
-    table: HashTable<u32>,
+    /// Hash and place. The hash has a key of its own in every run and covers broker and name, so
+    /// that equal hashes are equal topics, as far as anybody will ever see; names are not compared,
+    /// since they stand in far memory.
+    table: HashTable<(u64, u32)>,
     hasher: foldhash::fast::RandomState,
     pub(super) slab: Slab<Topic>,
     bytes: usize,
@@ -67,24 +69,20 @@ impl Topics {
         self.hasher.hash_one((domain, name))
     }
 
-    pub(super) fn find(&self, domain: u32, hash: u64, name: &[u8]) -> Option<u32> {
-        let is_it = |&place: &u32| {
-            let topic = self.slab.get(place);
-            topic.is_some_and(|t| t.hash == hash && t.domain == domain && *t.name == *name)
-        };
-        self.table.find(hash, is_it).copied()
+    pub(super) fn find(&self, hash: u64) -> Option<u32> {
+        let found = self.table.find(hash, |&(known, _)| known == hash);
+        found.map(|&(_, place)| place)
     }
 
     /// Finds or makes it; `None` where there is no room.
     pub(super) fn find_or_make(
         &mut self,
-        domain: u32,
         hash: u64,
         name: &[u8],
         filters: &Filters,
         (most, most_bytes): (usize, usize),
     ) -> Option<u32> {
-        if let Some(place) = self.find(domain, hash, name) {
+        if let Some(place) = self.find(hash) {
             return Some(place);
         }
         let is_full = |topics: &Self| {
@@ -105,7 +103,6 @@ impl Topics {
         self.bytes = self.bytes.saturating_add(name.len());
         let place = self.slab.insert(Topic {
             hash,
-            domain,
             name: name.into(),
             generation: 0,
             watched: filters.watched(name),
@@ -114,17 +111,15 @@ impl Topics {
             latest: (super::slab::NONE, 0),
             streams: SmallMap::default(),
         });
-        let Self { table, slab, .. } = self;
-        table.insert_unique(hash, place, |&place| {
-            slab.get(place).map_or(0, |topic| topic.hash)
-        });
+        self.table
+            .insert_unique(hash, (hash, place), |&(hash, _)| hash);
         Some(place)
     }
 
     /// Who receives a topic may have changed.
     pub(super) fn invalidate(&mut self, domain: u32, name: &[u8]) {
         let hash = self.hash(domain, name);
-        if let Some(place) = self.find(domain, hash, name)
+        if let Some(place) = self.find(hash)
             && let Some(topic) = self.slab.get_mut(place)
         {
             topic.generation = 0;
@@ -143,7 +138,10 @@ impl Topics {
         for place in unused {
             if let Some(topic) = self.slab.remove(place) {
                 self.bytes = self.bytes.saturating_sub(topic.name.len());
-                if let Ok(entry) = self.table.find_entry(topic.hash, |&known| known == place) {
+                if let Ok(entry) = self
+                    .table
+                    .find_entry(topic.hash, |&(known, _)| known == topic.hash)
+                {
                     entry.remove();
                 }
             }

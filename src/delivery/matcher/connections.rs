@@ -121,7 +121,8 @@ impl Deliveries {
                 if !keeps_will
                     && let Some(slot) = self.slots.get_mut(index)
                     && slot.number == state.facts.number
-                    && let Some((key, _)) = slot.will.take()
+                    && std::mem::take(&mut slot.will)
+                    && let Some((key, _)) = self.open_wills.remove(&index)
                 {
                     self.wills.close(key, slot.number, None, None);
                 }
@@ -156,7 +157,8 @@ impl Deliveries {
             };
             if self.wills.add(key, remembered, self.limits.wills) {
                 if let Some(slot) = self.slots.get_mut(index) {
-                    slot.will = Some((key, will.delay));
+                    slot.will = true;
+                    self.open_wills.insert(index, (key, will.delay));
                 }
             } else {
                 self.dropped.wills += 1;
@@ -459,7 +461,9 @@ impl Deliveries {
         if slot.number != state.facts.number {
             return;
         }
-        if let Some((key, delay)) = slot.will {
+        if slot.will
+            && let Some((key, delay)) = self.open_wills.remove(&index)
+        {
             let wait = TimeDelta::from_nanos(
                 i64::from(delay)
                     .saturating_mul(1_000_000_000)

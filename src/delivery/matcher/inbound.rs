@@ -43,9 +43,9 @@ impl Deliveries {
         let uncertain = broker.uncertain > 0;
         let hash = self.topics.hash(broker.serial, name);
         let bounds = (self.limits.topics, self.limits.topic_bytes);
-        let Some(topic_place) =
-            self.topics
-                .find_or_make(broker.serial, hash, name, &broker.filters, bounds)
+        let Some(topic_place) = self
+            .topics
+            .find_or_make(hash, name, &broker.filters, bounds)
         else {
             self.dropped.not_followed += 1;
             return None;

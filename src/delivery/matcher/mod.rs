@@ -6,7 +6,7 @@ mod inbound;
 mod outbound;
 mod time;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::time::{TimeDelta, Timestamp};
 
@@ -43,7 +43,8 @@ struct Slot {
     unknown: bool,
     /// It counts as uncertain at its broker.
     uncertain: bool,
-    will: Option<(WillKey, u32)>,
+    /// It has a will.
+    will: bool,
 }
 
 impl Slot {
@@ -53,7 +54,7 @@ impl Slot {
         party: NONE,
         unknown: false,
         uncertain: false,
-        will: None,
+        will: false,
     };
 }
 
@@ -127,6 +128,9 @@ pub struct Deliveries {
     topicless: VecDeque<(u32, u64)>,
     recent: Vec<Option<Recent>>,
     wills: Wills,
+    /// Wills of open connections by slot, with their delays in seconds: apart, so that what every
+    /// message needs of a slot stays small.
+    open_wills: HashMap<usize, (WillKey, u32), foldhash::fast::RandomState>,
     expectations: usize,
     dropped: DroppedDeliveries,
 }
@@ -157,6 +161,7 @@ impl Deliveries {
             topicless: VecDeque::new(),
             recent: vec![None; RECENT],
             wills: Wills::default(),
+            open_wills: HashMap::default(),
             expectations: 0,
             dropped: DroppedDeliveries::default(),
         }

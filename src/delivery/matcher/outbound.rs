@@ -56,7 +56,7 @@ impl Deliveries {
         if seen.publish.retain {
             return None;
         }
-        if let Some(tag) = self.pair_recent(to, key, (hash, name), observer) {
+        if let Some(tag) = self.pair_recent(to, key, hash, observer) {
             return Some(tag);
         }
         if let Some(found) = self.find_topicless(to, length) {
@@ -89,7 +89,7 @@ impl Deliveries {
         let bounds = (self.limits.topics, self.limits.topic_bytes);
         let topic = self
             .topics
-            .find_or_make(broker.serial, hash, name, &broker.filters, bounds)
+            .find_or_make(hash, name, &broker.filters, bounds)
             .and_then(|topic| self.topics.slab.get_mut(topic));
         let Some(topic) = topic else { return false };
         let generation = broker.filters.generation(&topic.watched);
@@ -307,7 +307,7 @@ impl Deliveries {
         &mut self,
         to: To<'_>,
         key: u64,
-        (topic_hash, name): (u64, &[u8]),
+        topic_hash: u64,
         observer: &mut O,
     ) -> Option<Tag> {
         // A payload that was cut says too little here.
@@ -343,13 +343,10 @@ impl Deliveries {
             candidates: Some(1),
             ..came(to, self.parties.name(to.party))
         });
-        if to.unknown {
-            let serial = self
-                .brokers
-                .serial(self.slot(to.seen.state.facts.slot).broker);
-            if let Some(topic) = self.topics.find(serial, topic_hash, name) {
-                self.follow(to, topic, NONE, recent.id, observer);
-            }
+        if to.unknown
+            && let Some(topic) = self.topics.find(topic_hash)
+        {
+            self.follow(to, topic, NONE, recent.id, observer);
         }
         Some(Tag {
             message: recent.number.unwrap_or(0),
