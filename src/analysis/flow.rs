@@ -208,7 +208,8 @@ fn confirm_answer(flow: &mut MqttFlow, chunk: &Chunk<'_>) {
         Guess::Http => Carrier::web_socket(client),
         _ => return,
     };
-    if flow.named && flow.stream_mut(client).begun().is_none() {
+    // Bytes in the middle of a stream say nothing of how it began.
+    if flow.named && chunk.offset == 0 && flow.stream_mut(client).begun().is_none() {
         flow.carry(carrier);
         flow.first_bytes = None;
     }

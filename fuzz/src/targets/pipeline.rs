@@ -527,8 +527,10 @@ impl Program {
         }
         for (&port, connection) in &self.connections {
             // What begins like TLS or HTTP is not read.
-            let first = connection.sides[0].sent.first();
-            let opaque = first.is_some_and(|first| *first == 0x16 || first.is_ascii_uppercase());
+            let opaque = connection.sides.iter().any(|side| {
+                let first = side.sent.first();
+                first.is_some_and(|first| *first == 0x16 || first.is_ascii_uppercase())
+            });
             let damaged = connection.damaged || watch.gaps.contains_key(&port) || opaque;
             if damaged {
                 continue;
