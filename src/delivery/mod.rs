@@ -23,8 +23,6 @@ mod message;
 mod party;
 mod queue;
 mod slab;
-#[cfg(test)]
-mod tests;
 mod topic;
 mod wills;
 
