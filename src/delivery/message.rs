@@ -28,6 +28,9 @@ pub(super) struct Expectation {
     /// Copies that may come.
     pub(super) copies: u8,
     pub(super) stage: Stage,
+    /// Its count of connections when the message was put on its list, to be looked at when it is
+    /// back; so that it stands there once, however often others make it be looked at.
+    pub(super) listed: Option<u32>,
     /// It was not connected at the time.
     pub(super) away: bool,
     /// Nothing says that it subscribed.
@@ -42,6 +45,7 @@ impl Expectation {
         qos: 0,
         copies: 0,
         stage: Stage::Over,
+        listed: None,
         away: false,
         inferred: false,
     };

@@ -93,9 +93,12 @@ impl Topics {
             if self.patience > 0 {
                 return None;
             }
-            // Looking at all of them must stay rare.
-            self.patience = self.slab.len() / 8 + 1;
+            // Looking at all of them must stay rare; where it made room, that pays for the next
+            // time.
+            let before = self.slab.len();
             self.forget_unused();
+            let freed = before.saturating_sub(self.slab.len());
+            self.patience = (before / 8 + 1).saturating_sub(freed);
             if is_full(self) {
                 return None;
             }

@@ -24,11 +24,7 @@ impl Deliveries {
         self.hasher.hash_one((topic_hash, length, hash))
     }
 
-    pub(super) fn inbound<O: Observer>(
-        &mut self,
-        seen: &Seen<'_>,
-        observer: &mut O,
-    ) -> Option<Tag> {
+    fn inbound<O: Observer>(&mut self, seen: &Seen<'_>, observer: &mut O) -> Option<Tag> {
         let index = self.enter(seen.state);
         let slot = self.slot(index);
         let length = seen.publish.payload_length?;
@@ -39,26 +35,16 @@ impl Deliveries {
         let Some(name) = seen.topic else {
             return self.inbound_without_topic(index, seen, length, observer);
         };
-        let broker = self.brokers.slab.get_mut(slot.broker)?;
+        let broker = self.brokers.slab.get(slot.broker)?;
         let uncertain = broker.uncertain > 0;
         let hash = self.topics.hash(broker.serial, name);
-        let bounds = (self.limits.topics, self.limits.topic_bytes);
-        let Some(topic_place) = self
-            .topics
-            .find_or_make(hash, name, &broker.filters, bounds)
-        else {
+        let Some(topic_place) = self.topic(slot.broker, hash, name) else {
             self.dropped.not_followed += 1;
             return None;
         };
-        let topic = self.topics.slab.get_mut(topic_place)?;
-        let generation = broker.filters.generation(&topic.watched);
-        if topic.generation != generation {
-            topic.generation = generation;
-            broker.filters.receivers(name, &mut topic.receivers);
-        }
-        let key = self.hasher.hash_one((hash, length, seen.payload_hash));
-        let nobody = topic.receivers.is_empty() && !uncertain;
-        if nobody {
+        let key = self.key(hash, length, seen.payload_hash);
+        let topic = self.topics.slab.get(topic_place)?;
+        if topic.receivers.is_empty() && !uncertain {
             self.remember(index, seen, key);
             return None;
         }
@@ -74,7 +60,21 @@ impl Deliveries {
         self.keep(message, observer)
     }
 
-    pub(super) fn message(
+    /// The place of a topic with its present receivers; `None` where there is no room for it.
+    pub(super) fn topic(&mut self, broker: u32, hash: u64, name: &[u8]) -> Option<u32> {
+        let filters = &mut self.brokers.slab.get_mut(broker)?.filters;
+        let bounds = (self.limits.topics, self.limits.topic_bytes);
+        let place = self.topics.find_or_make(hash, name, filters, bounds)?;
+        let topic = self.topics.slab.get_mut(place)?;
+        let generation = filters.generation(&topic.watched);
+        if topic.generation != generation {
+            topic.generation = generation;
+            filters.receivers(name, &mut topic.receivers);
+        }
+        Some(place)
+    }
+
+    fn message(
         &mut self,
         seen: &Seen<'_>,
         key: u64,
@@ -144,6 +144,7 @@ impl Deliveries {
                 qos,
                 copies: receiver.copies,
                 stage: Stage::Open,
+                listed: None,
                 away: !connected,
                 inferred: false,
             });
@@ -152,7 +153,7 @@ impl Deliveries {
     }
 
     /// Takes a message among those that are kept.
-    pub(super) fn keep<O: Observer>(&mut self, message: Message, observer: &mut O) -> Option<Tag> {
+    fn keep<O: Observer>(&mut self, message: Message, observer: &mut O) -> Option<Tag> {
         while self.messages.len() >= self.limits.messages {
             let Some((_, place, id)) = self.young.pop_front() else {
                 self.dropped.not_followed += 1;
@@ -190,6 +191,12 @@ impl Deliveries {
         }
         // Frames may be stamped out of order; who comes later must not wait longer for that.
         let due = times.first.max(self.now) + self.twice;
+        if self.young.len() >= self.limits.messages.saturating_mul(2) {
+            // Half of them at least are of messages that are gone.
+            let messages = &self.messages;
+            let is_held = |place, id| messages.get(place).is_some_and(|m| m.id == id);
+            self.young.retain(|&(_, place, id)| is_held(place, id));
+        }
         self.young.push_back((due, place, id));
         Some(Tag {
             message: id,

@@ -83,20 +83,10 @@ impl Deliveries {
         if !state.level.is_v5() {
             return false;
         }
-        let Some(broker) = self.brokers.slab.get_mut(slot.broker) else {
+        let topic = self.topic(slot.broker, hash, name);
+        let Some(topic) = topic.and_then(|topic| self.topics.slab.get(topic)) else {
             return false;
         };
-        let bounds = (self.limits.topics, self.limits.topic_bytes);
-        let topic = self
-            .topics
-            .find_or_make(hash, name, &broker.filters, bounds)
-            .and_then(|topic| self.topics.slab.get_mut(topic));
-        let Some(topic) = topic else { return false };
-        let generation = broker.filters.generation(&topic.watched);
-        if topic.generation != generation {
-            topic.generation = generation;
-            broker.filters.receivers(name, &mut topic.receivers);
-        }
         let known = |party: u32| {
             let found = topic
                 .receivers
@@ -549,6 +539,7 @@ impl Deliveries {
                 qos: message.qos.min(to.seen.publish.qos),
                 copies: 1,
                 stage: Stage::Open,
+                listed: None,
                 away: false,
                 inferred: true,
             });

@@ -66,7 +66,9 @@ impl Deliveries {
                 open = open.saturating_add(1);
                 continue;
             } else if !last && (party.persistent || (party.is_group && party.joined > 0)) {
-                party.waiting.push((place, id));
+                if expectation.listed.replace(party.epoch) != Some(party.epoch) {
+                    party.waiting.push((place, id));
+                }
                 open = open.saturating_add(1);
                 continue;
             } else {
@@ -159,17 +161,15 @@ impl Deliveries {
 
     /// Gives a message up before its time.
     pub(super) fn give_up<O: Observer>(&mut self, place: u32, observer: &mut O) {
-        if let Some(message) = self.messages.get_mut(place) {
-            let open: Vec<Expectation> = message
-                .expectations()
-                .filter(|expectation| expectation.stage == Stage::Open)
-                .copied()
-                .collect();
-            if let Some(message) = self.messages.get(place) {
-                for expectation in open {
-                    let outcome = DeliveryOutcome::Undetermined;
-                    self.report_over(message, &expectation, outcome, observer);
-                }
+        if let Some(message) = self.messages.get(place) {
+            let open = |expectation: &&Expectation| expectation.stage == Stage::Open;
+            for expectation in message.expectations().filter(open) {
+                self.report_over(
+                    message,
+                    expectation,
+                    DeliveryOutcome::Undetermined,
+                    observer,
+                );
             }
         }
         self.free(place);
