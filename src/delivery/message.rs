@@ -1,5 +1,6 @@
 //! Messages that are kept while a receiver is awaited.
 
+use crate::session::SmallMap;
 use crate::time::{TimeDelta, Timestamp};
 
 use super::slab::NONE;
@@ -93,10 +94,10 @@ pub(super) struct Message {
     /// The message before it on its topic: place and serial number.
     pub(super) before: (u32, u64),
     pub(super) first: Expectation,
-    /// Further receivers; the expected ones in the order of their places, then others.
+    /// Further receivers that were expected from the beginning, in the order of their places.
     pub(super) rest: Vec<Expectation>,
-    /// How many of `rest` are in order.
-    pub(super) sorted: u32,
+    /// Receivers that turned out later.
+    pub(super) others: SmallMap<u32, Expectation>,
 }
 
 impl Message {
@@ -105,10 +106,9 @@ impl Message {
         if self.first.party == party {
             return Some(&self.first);
         }
-        let (sorted, others) = self.rest.split_at_checked(self.sorted as usize)?;
-        match sorted.binary_search_by_key(&party, |expectation| expectation.party) {
-            Ok(index) => sorted.get(index),
-            Err(_) => others.iter().find(|other| other.party == party),
+        match self.rest.binary_search_by_key(&party, |known| known.party) {
+            Ok(index) => self.rest.get(index),
+            Err(_) => self.others.get(&party),
         }
     }
 
@@ -116,10 +116,9 @@ impl Message {
         if self.first.party == party {
             return Some(&mut self.first);
         }
-        let (sorted, others) = self.rest.split_at_mut_checked(self.sorted as usize)?;
-        match sorted.binary_search_by_key(&party, |expectation| expectation.party) {
-            Ok(index) => sorted.get_mut(index),
-            Err(_) => others.iter_mut().find(|other| other.party == party),
+        match self.rest.binary_search_by_key(&party, |known| known.party) {
+            Ok(index) => self.rest.get_mut(index),
+            Err(_) => self.others.get_mut(&party),
         }
     }
 
@@ -127,10 +126,20 @@ impl Message {
     pub(super) fn expectations(&self) -> impl Iterator<Item = &Expectation> {
         std::iter::once(&self.first)
             .chain(&self.rest)
+            .chain(self.others.values())
             .filter(|expectation| expectation.party != NONE)
     }
 
-    pub(super) fn add(&mut self, expectation: Expectation) {
+    /// Every receiver, to be changed.
+    pub(super) fn expectations_mut(&mut self) -> impl Iterator<Item = &mut Expectation> {
+        std::iter::once(&mut self.first)
+            .chain(&mut self.rest)
+            .chain(self.others.values_mut())
+            .filter(|expectation| expectation.party != NONE)
+    }
+
+    /// Expects it at one more receiver; their places must ascend.
+    pub(super) fn expect(&mut self, expectation: Expectation) {
         if self.first.party == NONE {
             self.first = expectation;
         } else {

@@ -44,6 +44,17 @@ impl<K: Ord, V> SmallMap<K, V> {
         }
     }
 
+    /// The value of a key.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        match self {
+            Self::Few(few) => {
+                let index = position(few, key).ok()?;
+                few.get(index).map(|(_, value)| value)
+            }
+            Self::Many(many) => many.get(key),
+        }
+    }
+
     /// The value of a key, to be changed.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         match self {
@@ -101,6 +112,15 @@ impl<K: Ord, V> SmallMap<K, V> {
         self.iter().map(|(_, value)| value)
     }
 
+    /// The values in the order of their keys, to be changed.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        let (few, many) = match self {
+            Self::Few(few) => (Some(few.iter_mut().map(|(_, value)| value)), None),
+            Self::Many(many) => (None, Some(many.values_mut())),
+        };
+        few.into_iter().flatten().chain(many.into_iter().flatten())
+    }
+
     /// Everything in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         let (few, many) = match self {
@@ -135,7 +155,9 @@ mod tests {
                 }
                 prop_assert_eq!(small.len(), tree.len());
                 prop_assert_eq!(small.contains_key(&key), tree.contains_key(&key));
+                prop_assert_eq!(small.get(&(key / 2)), tree.get(&(key / 2)));
                 prop_assert_eq!(small.get_mut(&(key / 2)), tree.get_mut(&(key / 2)));
+                prop_assert!(small.values_mut().eq(tree.values_mut()));
                 prop_assert!(small.values().eq(tree.values()));
             }
         }

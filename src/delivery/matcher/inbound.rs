@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use crate::session::{PacketTimes, Tag, Towards};
+use crate::session::{PacketTimes, SmallMap, Tag, Towards};
 use crate::time::Timestamp;
 
 use super::super::message::{Expectation, Message, Stage};
@@ -107,7 +107,7 @@ impl Deliveries {
             before: (NONE, 0),
             first: Expectation::NOBODY,
             rest: Vec::new(),
-            sorted: 0,
+            others: SmallMap::default(),
         }
     }
 
@@ -137,7 +137,7 @@ impl Deliveries {
             }
             message.keep |= receiver.copies > 1;
             message.open = message.open.saturating_add(1);
-            message.add(Expectation {
+            message.expect(Expectation {
                 party: receiver.party,
                 epoch: party.epoch,
                 clock: party.clock(now),
@@ -149,7 +149,6 @@ impl Deliveries {
                 inferred: false,
             });
         }
-        message.sorted = u32::try_from(message.rest.len()).unwrap_or(0);
     }
 
     /// Takes a message among those that are kept.
@@ -240,7 +239,7 @@ impl Deliveries {
         });
         if let Some(message) = held {
             message.keep = true;
-            for expectation in std::iter::once(&mut message.first).chain(&mut message.rest) {
+            for expectation in message.expectations_mut() {
                 expectation.copies = expectation.copies.saturating_add(1);
             }
         } else if let Some(name) = seen.topic {
@@ -295,7 +294,7 @@ impl Deliveries {
         }
         message.refused = true;
         message.open = 0;
-        for expectation in std::iter::once(&mut message.first).chain(&mut message.rest) {
+        for expectation in message.expectations_mut() {
             if expectation.stage == Stage::Open {
                 expectation.stage = Stage::Over;
             }

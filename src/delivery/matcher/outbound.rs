@@ -391,14 +391,17 @@ impl Deliveries {
             if to.unknown {
                 basis = Basis::Inferred;
             }
-            message.add(Expectation {
-                party: to.party,
-                stage: Stage::Came(1),
-                copies: 1,
-                qos,
-                inferred: true,
-                ..Expectation::NOBODY
-            });
+            message.others.insert(
+                to.party,
+                Expectation {
+                    party: to.party,
+                    stage: Stage::Came(1),
+                    copies: 1,
+                    qos,
+                    inferred: true,
+                    ..Expectation::NOBODY
+                },
+            );
             self.parties.hold(to.party);
             self.expectations += 1;
         }
@@ -532,17 +535,22 @@ impl Deliveries {
             }
             let waited = self.now - message.publish;
             message.open = message.open.saturating_add(1);
-            message.add(Expectation {
-                party: to.party,
-                epoch,
-                clock: TimeDelta::from_nanos(clock.as_nanos().saturating_sub(waited.as_nanos())),
-                qos: message.qos.min(to.seen.publish.qos),
-                copies: 1,
-                stage: Stage::Open,
-                listed: None,
-                away: false,
-                inferred: true,
-            });
+            message.others.insert(
+                to.party,
+                Expectation {
+                    party: to.party,
+                    epoch,
+                    clock: TimeDelta::from_nanos(
+                        clock.as_nanos().saturating_sub(waited.as_nanos()),
+                    ),
+                    qos: message.qos.min(to.seen.publish.qos),
+                    copies: 1,
+                    stage: Stage::Open,
+                    listed: None,
+                    away: false,
+                    inferred: true,
+                },
+            );
             self.parties.hold(to.party);
             self.expectations += 1;
         }

@@ -41,10 +41,9 @@ impl Deliveries {
         };
         let (mut again, now) = (None::<TimeDelta>, self.now);
         let (id, publish, whole) = (message.id, message.publish, message.payload_hash.is_some());
-        let Message { first, rest, .. } = &mut message;
         let mut over = Vec::new();
         let mut open = 0_u32;
-        for expectation in std::iter::once(first).chain(rest) {
+        for expectation in message.expectations_mut() {
             if expectation.stage != Stage::Open {
                 continue;
             }
