@@ -7,6 +7,7 @@ use super::text::{self, Formulas, Text};
 use crate::time::{TimeDelta, Timestamp};
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 /// So much is collected before it is handed on.
 const BUFFER_SIZE: usize = 128 << 10;
@@ -204,6 +205,23 @@ impl Cell for Text<'_> {
     #[inline]
     fn write_to(&self, out: &mut Vec<u8>, formulas: Formulas) {
         text::cell_into(out, self.0, formulas);
+    }
+}
+
+impl Cell for Arc<str> {
+    #[inline]
+    fn write_to(&self, out: &mut Vec<u8>, formulas: Formulas) {
+        text::cell_into(out, self.as_bytes(), formulas);
+    }
+}
+
+/// With as many digits as give the same number back; what is no number is an empty cell.
+impl Cell for f64 {
+    fn write_to(&self, out: &mut Vec<u8>, _: Formulas) {
+        if self.is_finite() {
+            // A write to a vector does not fail.
+            _ = write!(out, "{self}");
+        }
     }
 }
 

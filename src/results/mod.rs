@@ -5,6 +5,7 @@
 //! to a [`Threshold`]. Nothing here opens a file: writers and readers take what they work on.
 
 mod csv;
+mod experiment;
 mod finding;
 mod read;
 mod render;
@@ -14,6 +15,11 @@ mod text;
 mod threshold;
 
 pub use csv::{Cell, Cells, Hash64, Rate, Row, RowWriter, Verbatim};
+pub use experiment::{
+    BrokerRecord, CellRow, ClockRecord, CorrelationRow, EffectRow, Field, HostRecord, LinkRecord,
+    Manifest, Outcome, PROBE_SCHEMA, Record, RecordError, STUDY_SCHEMA, SampleRow, Texts,
+    read_table,
+};
 pub use finding::{FindingDoc, Severity, finding_doc, finding_severity};
 pub use read::{
     Cells as ReadCells, Column, MOST_SHOWN, TableError, TableReader, cell_bytes, readable,
