@@ -134,7 +134,7 @@ proptest! {
         // Without the guard a text that begins with `'=` is not to be told from one with it.
         prop_assume!(guarded || !topic.starts_with('\''));
         let formulas = if guarded { Formulas::Guard } else { Formulas::Keep };
-        let rows: Vec<SampleRow> = read(&written(&[row.clone()], formulas)).expect("samples");
+        let rows: Vec<SampleRow> = read(&written(std::slice::from_ref(&row), formulas)).expect("samples");
         prop_assert_eq!(rows, vec![row]);
     }
 
@@ -147,7 +147,7 @@ proptest! {
             blocks: 3,
             ..EffectRow::default()
         };
-        let rows: Vec<EffectRow> = read(&written(&[row.clone()], Formulas::Guard)).expect("effects");
+        let rows: Vec<EffectRow> = read(&written(std::slice::from_ref(&row), Formulas::Guard)).expect("effects");
         let expected = EffectRow { value: Some(value).filter(|v| v.is_finite()), ..row };
         prop_assert_eq!(rows, vec![expected]);
     }
