@@ -2,7 +2,7 @@
 //!
 //! Input: options, seed of the pieces, then parts: kind, length, bytes.
 
-use mqttscope::stream::websocket::{MAX_HEAD, WebSocket};
+use mqttscope::stream::websocket::{MAX_HEAD, Stop, WebSocket};
 use mqttscope::stream::{Mark, Passed, Piece, Scratch, Side};
 
 use crate::input::{Bytes, Random};
@@ -46,6 +46,7 @@ struct Out {
     client: Vec<u8>,
     server: Vec<u8>,
     gaps: usize,
+    stop: Option<Stop>,
 }
 
 impl Out {
@@ -122,6 +123,7 @@ fn read(data: &[u8], in_pieces: bool) -> (Out, bool) {
         assert!(socket.buffered() <= 2 * MAX_HEAD);
     }
     assert!(out.client.len() + out.server.len() <= sent);
+    out.stop = socket.stopped();
     (out, missing)
 }
 

@@ -286,10 +286,21 @@ impl<M: Mark> WebSocket<M> {
         // Only what is new can hold the end; looking at all of it every time would take long for
         // a head that comes byte by byte.
         let from = kept.saturating_sub(3);
+        // Before the end is looked for: a head must not be judged by how it was cut, and the HTTP
+        // parser takes more beginnings than these (empty lines, other versions).
+        if !upgrade::could_be(side, &half.head) {
+            return Err(match side {
+                Side::Client => Stop::NotAnUpgrade,
+                Side::Server => Stop::BadHead,
+            });
+        }
         let Some(end) = upgrade::end_of_head(&half.head, from) else {
-            let full = half.head.len() >= MAX_HEAD || !upgrade::could_be(side, &half.head);
             piece.bytes = rest;
-            return if full { Err(Stop::BadHead) } else { Ok(()) };
+            return if half.head.len() >= MAX_HEAD {
+                Err(Stop::BadHead)
+            } else {
+                Ok(())
+            };
         };
         let head = std::mem::take(&mut half.head);
         half.first = None;

@@ -190,6 +190,29 @@ fn what_cannot_be_read_is_named() {
     assert_eq!(reader.socket.buffered(), 0);
 }
 
+/// Found by fuzzing: the HTTP parser passes over empty lines and takes HTTP/1.0, but only a head
+/// that came in one piece got as far as that.
+#[test]
+fn a_head_is_judged_the_same_in_any_pieces() {
+    let request = [b"\r\n".as_slice(), REQUEST].concat();
+    let response = String::from_utf8(RESPONSE.to_vec()).unwrap();
+    let response = response.replace("HTTP/1.1", "HTTP/1.0").into_bytes();
+    let post = b"POST / HTTP/1.1\r\n\r\n".to_vec();
+    for (side, head, stop) in [
+        (Side::Client, request, Stop::NotAnUpgrade),
+        (Side::Client, post, Stop::NotAnUpgrade),
+        (Side::Server, response, Stop::BadHead),
+    ] {
+        for size in [1, 3, head.len()] {
+            let mut reader = Reader::new(WebSocket::new());
+            for part in head.chunks(size) {
+                reader.push(side, part);
+            }
+            assert_eq!(reader.socket.stopped(), Some(stop), "{side:?} by {size}");
+        }
+    }
+}
+
 #[test]
 fn frames_against_the_rules_are_named() {
     for (bytes, stop) in [
