@@ -69,6 +69,8 @@ pub mod capture;
 pub mod cli;
 pub mod delivery;
 pub mod frame;
+#[cfg(target_os = "linux")]
+pub mod lab;
 pub mod lint;
 pub mod mqtt;
 pub mod payload;
