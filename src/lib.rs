@@ -65,6 +65,7 @@
 //! ```
 
 pub mod analysis;
+pub mod broker;
 pub mod capture;
 pub mod cli;
 pub mod delivery;
