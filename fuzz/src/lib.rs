@@ -70,6 +70,12 @@ pub const TARGETS: &[Target] = &[
         peak_bytes: 1 << 20,
     },
     Target {
+        name: "broker",
+        run: targets::broker::run,
+        tokens: targets::broker::TOKENS,
+        peak_bytes: 4 << 20,
+    },
+    Target {
         name: "topic",
         run: targets::topic::run,
         tokens: targets::topic::TOKENS,

@@ -41,6 +41,7 @@ pub fn write() -> std::io::Result<()> {
         ("tls", tls()),
         ("websocket", web_socket()),
         ("topic", topic()),
+        ("broker", broker()),
         ("payload", payload()),
     ] {
         let directory = home.join("corpus").join(target);
@@ -117,6 +118,55 @@ fn web_socket() -> Vec<Seed> {
     ]
     .map(|(name, options, bytes)| (name.to_owned(), [&[options, 3, 4], bytes].concat()))
     .to_vec()
+}
+
+fn broker() -> Vec<Seed> {
+    use crate::targets::broker::operation as op;
+    let connect = [
+        [op::CONNECT, 0, 0b0001_1010],
+        [op::CONNECT, 1, 0b0010_0001],
+        [op::CONNECT, 2, 0b0111_1110],
+    ]
+    .concat();
+    let subscribe = [
+        [op::SUBSCRIBE, 0, 0b0000_1010],
+        [op::SUBSCRIBE, 2, 0b0001_0001],
+    ]
+    .concat();
+    let publish = [0x10, 0x11, 0x22, 0x32, 0x59, 0x8a, 0x26].map(|how| [op::PUBLISH, 1, how]);
+    let release = [0x22, 0x32, 0x82].map(|how| [op::ACKNOWLEDGE, 1, how]);
+    let acknowledge = [0x10, 0x21, 0x23, 0x35, 0x10].map(|how| [op::ACKNOWLEDGE, 0, how]);
+    let [publish, release, acknowledge] =
+        [publish.concat(), release.concat(), acknowledge.concat()];
+    let read = [op::READ, 0, 255, op::READ, 1, 255, op::READ, 2, 30];
+    let away = [op::LOSE, 0, 0, op::LOSE, 2, 0, op::TIME, 0, 40];
+    let again = [op::CONNECT, 0, 0b0001_1010];
+    let bytes = b"\x05\0\0\x0e\x10\x0c\0\x04MQTT\x04\x02\0\0\0\0\x05\0\0\x02\xc0\0";
+    let all = [
+        connect,
+        subscribe,
+        publish,
+        release,
+        read.to_vec(),
+        acknowledge,
+    ]
+    .concat();
+    let resumed = [&all[..], &away, &all[9..30], &again, &read].concat();
+    let mut seeds: Vec<Seed> = (0..8u8)
+        .map(|options| {
+            (
+                format!("resumed-{options}"),
+                [&[options], &resumed[..]].concat(),
+            )
+        })
+        .collect();
+    seeds.push(("bytes".into(), [&[0, op::OPEN, 0, 0][..], bytes].concat()));
+    let takeover = [op::CONNECT, 3, 0b0001_1010];
+    seeds.push((
+        "takeover".into(),
+        [&[0][..], &all, &takeover, &read].concat(),
+    ));
+    seeds
 }
 
 fn name_of(path: &Path) -> String {

@@ -1,4 +1,5 @@
 //! The targets: `run` takes one input.
+pub mod broker;
 pub mod container;
 pub mod mqtt;
 pub mod payload;
