@@ -27,7 +27,9 @@ fn start(config: Config) -> Broker {
 fn mosquitto(program: &str, broker: &Broker, arguments: &[&str]) -> Option<String> {
     let port = broker.address().port().to_string();
     let mut command = Command::new(program);
-    command.args(["-h", "127.0.0.1", "-p", &port]).args(arguments);
+    command
+        .args(["-h", "127.0.0.1", "-p", &port])
+        .args(arguments);
     match command.output() {
         Ok(output) => {
             let errors = String::from_utf8_lossy(&output.stderr);
@@ -51,7 +53,12 @@ fn mosquitto_through(broker: &Broker, version: &str, qos: &str) -> Option<()> {
     } else {
         &[]
     };
-    let subscribe = [&version[..], &["-c", "-i", &session, "-t", "house/+/t"], expiry].concat();
+    let subscribe = [
+        &version[..],
+        &["-c", "-i", &session, "-t", "house/+/t"],
+        expiry,
+    ]
+    .concat();
     mosquitto("mosquitto_sub", broker, &[&subscribe[..], &["-E"]].concat())?;
     for payload in ["one", "two", "three"] {
         let publish = [&version[..], &["-t", "house/a/t", "-m", payload]].concat();
@@ -84,7 +91,10 @@ fn mosquittos_clients_talk_through_it() {
         assert_eq!(kept.as_deref(), Some("1 still here\n"));
         let version = ["-t", "$SYS/broker/version", "-C", "1", "-W", "30"];
         let version = mosquitto("mosquitto_sub", &broker, &version).unwrap();
-        assert!(version.starts_with("mqttscope embedded broker "), "{version}");
+        assert!(
+            version.starts_with("mqttscope embedded broker "),
+            "{version}"
+        );
         broker.stop();
     }
 }
@@ -147,9 +157,16 @@ fn paho_talks_through_it() {
     };
     let broker = start(Config::default());
     let port = broker.address().port().to_string();
-    let output = Command::new(python).args(["-c", PAHO, &port]).output().unwrap();
+    let output = Command::new(python)
+        .args(["-c", PAHO, &port])
+        .output()
+        .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "done\n", "{errors}");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "done\n",
+        "{errors}"
+    );
 }
 
 #[test]
@@ -159,7 +176,10 @@ fn the_analysis_of_its_traffic_finds_nothing_wrong() {
     let capture = directory.path().join("broker.pcap");
     let filter = format!("tcp port {}", broker.address().port());
     let mut command = Command::new("tcpdump");
-    command.args(["-i", "lo", "-U", "--immediate-mode", "-w"]).arg(&capture).arg(&filter);
+    command
+        .args(["-i", "lo", "-U", "--immediate-mode", "-w"])
+        .arg(&capture)
+        .arg(&filter);
     let tcpdump = command.stderr(Stdio::piped()).spawn();
     let Ok(mut tcpdump) = tcpdump else {
         return may_skip("tcpdump");
@@ -190,7 +210,11 @@ fn the_analysis_of_its_traffic_finds_nothing_wrong() {
 
     let output = directory.path().join("analysis");
     let arguments = ["analyze", "--only", "tables", "-o"].map(std::ffi::OsStr::new);
-    mqttscope(arguments.into_iter().chain([output.as_os_str(), capture.as_os_str()]));
+    mqttscope(
+        arguments
+            .into_iter()
+            .chain([output.as_os_str(), capture.as_os_str()]),
+    );
     let summary = std::fs::read_to_string(output.join("summary.json")).unwrap();
     let summary: Value = serde_json::from_str(&summary).unwrap();
     assert_eq!(summary["mqtt"]["malformed"], 0);
@@ -204,7 +228,11 @@ fn the_analysis_of_its_traffic_finds_nothing_wrong() {
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
     let exchanges = tool::table(&output.join("exchanges.csv"));
-    assert!(exchanges.iter().all(|exchange| exchange["outcome"] == "complete"));
+    assert!(
+        exchanges
+            .iter()
+            .all(|exchange| exchange["outcome"] == "complete")
+    );
 }
 
 #[test]

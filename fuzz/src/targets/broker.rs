@@ -73,6 +73,8 @@ struct Client {
     /// What was read and is no whole packet yet.
     received: Vec<u8>,
     packets: usize,
+    /// It sent something, whether the broker looked at it or not.
+    has_spoken: bool,
     said_goodbye: bool,
     /// Sent at QoS 1 or 2 on this connection and not acknowledged by anything.
     open: BTreeMap<u16, u8>,
@@ -189,6 +191,7 @@ impl World {
             receive_maximum: usize::MAX,
             received: Vec::new(),
             packets: 0,
+            has_spoken: false,
             said_goodbye: false,
             open: BTreeMap::new(),
             is_wild: false,
@@ -201,13 +204,14 @@ impl World {
             return;
         };
         let level = LEVELS[usize::from(how & 3) % 3];
-        if client.packets == 0 && !client.is_wild {
+        let is_first = !client.has_spoken;
+        if is_first {
             client.level = level;
         }
         let mut properties = vec![Property::SessionExpiryInterval(u32::from(how >> 4))];
         if how & 8 != 0 {
             properties.push(Property::ReceiveMaximum(1));
-            if level == ProtocolLevel::V5 && client.packets == 0 {
+            if level == ProtocolLevel::V5 && is_first {
                 client.receive_maximum = 1;
             }
         }
@@ -292,9 +296,10 @@ impl World {
     }
 
     fn send(&mut self, place: usize, bytes: &[u8]) {
-        if let Some(client) = &self.clients[place]
+        if let Some(client) = &mut self.clients[place]
             && self.core.wants_input(client.id)
         {
+            client.has_spoken = true;
             self.core.bytes_received(client.id, bytes, self.now);
         }
     }
