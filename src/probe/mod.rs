@@ -1,0 +1,49 @@
+//! Active measurement: publishes messages through a broker, receives them, and says what became
+//! of each and how long it took.
+//!
+//! Pure parts know no socket and no clock: when messages are due ([`schedule`]), in which order
+//! conditions are measured ([`blocks`]), what is in flight ([`outbound`], [`inbound`]), what is
+//! inside a message ([`payload`]), what became of it ([`record`]), and whether the measurement can
+//! be trusted ([`distrust`]). Around them is a client with stamps at the socket: one thread for
+//! all publishers, one for all subscribers, non-blocking sockets, no runtime. [`run_cell`]
+//! measures one condition once.
+
+pub mod blocks;
+mod cell;
+pub mod clock;
+pub mod distrust;
+mod error;
+pub mod handshake;
+pub mod inbound;
+mod inbox;
+mod line;
+mod link;
+mod load;
+pub mod outbound;
+mod outbox;
+pub mod payload;
+mod plan;
+mod publisher;
+pub mod record;
+pub mod schedule;
+mod subscriber;
+pub mod tally;
+mod target;
+mod tls;
+mod wait;
+
+pub use cell::{CellProgress, CellResult, Sample, run_cell};
+pub use error::{CellError, LinkError, TlsError};
+pub use inbox::Inbox;
+pub use link::Link;
+pub use load::CpuTimes;
+pub use outbox::{Outbox, Progress, Token};
+pub use plan::{CellPlan, Limits};
+pub use publisher::PublisherResult;
+pub use record::{MessageRecord, Outcome, Reception};
+pub use schedule::{Arrivals, Extent};
+pub use subscriber::SubscriberResult;
+pub use target::{
+    BrokerUrl, Connector, Credentials, Dialect, Direct, Role, UrlError, is_loopback,
+};
+pub use tls::{Tls, TlsFileError, TlsFiles};

@@ -1,0 +1,561 @@
+//! One publishing client.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::Scope;
+
+use crate::mqtt::{Acknowledgment, Packet, PacketType, ProtocolLevel, parse, write};
+use crate::probe::clock::Stamp;
+use crate::probe::error::LinkError;
+use crate::probe::handshake::{self, KEEP_ALIVE_S};
+use crate::probe::line::{self, Context, Line, Made};
+use crate::probe::link::Link;
+use crate::probe::outbound::{Outbound, Received};
+use crate::probe::outbox::{Outbox, Progress, Token};
+use crate::probe::payload::Payloads;
+use crate::probe::record::MessageRecord;
+use crate::probe::target::Role;
+
+/// While so many bytes wait for the socket no more messages are put behind them.
+const MOST_WAITING: usize = 64 << 10;
+/// The number of the sentinel among the messages.
+const SENTINEL: u32 = u32::MAX;
+/// So long after one sentinel the next one is sent, if nobody has seen it.
+const SENTINEL_AGAIN_NS: i64 = 500_000_000;
+/// After so long without a packet the broker is told that the client is there.
+const PING_AFTER_NS: i64 = KEEP_ALIVE_S as i64 * 1_000_000_000 / 2;
+/// Reads of one socket before the others have their turn.
+const READS: usize = 4;
+
+/// What one publisher did.
+#[derive(Debug)]
+pub struct PublisherResult {
+    /// Its messages in order, warm-up first.
+    pub records: Vec<MessageRecord>,
+    /// How often its connection was made again.
+    pub reconnects: u32,
+    /// Of these, how often the broker had the session still.
+    pub resumed: u32,
+    /// Why its connection was lost, the first time.
+    pub lost: Option<String>,
+    /// Acknowledgements of nothing in flight.
+    pub unexpected_acknowledgements: u64,
+    /// Packets that have no business at a publisher.
+    pub foreign: u64,
+}
+
+/// One publisher at work.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    role: Role,
+    topic: String,
+    level: ProtocolLevel,
+    qos: u8,
+    closed_loop: bool,
+    next: usize,
+    line: Line,
+    /// A line that was made, to be taken up by [`Publisher::mend`].
+    made: Option<Result<Made, LinkError>>,
+    mending: bool,
+    outbound: Outbound,
+    window: u16,
+    /// It waited for the window, the socket or the line; until when.
+    stalled: bool,
+    stall_end: Option<Stamp>,
+    last_sent: Stamp,
+    /// The last message was written or given up.
+    done: bool,
+    sentinel: Option<Stamp>,
+    result: PublisherResult,
+}
+
+impl Publisher {
+    pub(super) fn new(context: &Context<'_>, number: u32, made: Made, start: Stamp) -> Self {
+        let plan = context.plan;
+        let offsets = plan.offsets(number);
+        let window = plan.window.min(made.welcome.receive_maximum);
+        Self {
+            role: Role::Publisher(number),
+            topic: plan.topic(number),
+            level: context.dialect.level,
+            qos: plan.qos,
+            closed_loop: plan.rate.is_none(),
+            next: 0,
+            line: Line::Up(Box::new(made.link)),
+            made: None,
+            mending: false,
+            outbound: Outbound::new(window),
+            window,
+            stalled: false,
+            stall_end: None,
+            last_sent: start,
+            done: false,
+            sentinel: None,
+            result: PublisherResult {
+                records: offsets
+                    .into_iter()
+                    .map(|offset| MessageRecord::new(start.plus(offset)))
+                    .collect(),
+                reconnects: 0,
+                resumed: 0,
+                lost: None,
+                unexpected_acknowledgements: 0,
+                foreign: 0,
+            },
+        }
+    }
+
+    fn number(&self) -> u32 {
+        match self.role {
+            Role::Publisher(number) | Role::Subscriber(number) => number,
+            Role::Control => 0,
+        }
+    }
+
+    pub(super) fn socket(&mut self) -> Option<Arc<TcpStream>> {
+        Some(Arc::clone(self.line.link()?.socket()))
+    }
+
+    pub(super) fn wants_write(&mut self) -> bool {
+        self.line.link().is_some_and(|link| link.wants_write())
+    }
+
+    /// Whether its line was lost, or is there again and has to be taken up.
+    pub(super) const fn needs_mending(&self) -> bool {
+        self.mending
+    }
+
+    pub(super) const fn is_making(&self) -> bool {
+        matches!(self.line, Line::Making(_))
+    }
+
+    /// Nothing is in flight any more, or nothing can be.
+    pub(super) fn is_answered(&self) -> bool {
+        self.done && (self.outbound.in_flight() == 0 || matches!(self.line, Line::Dead))
+    }
+
+    #[inline]
+    fn can_send(&mut self) -> bool {
+        let open = self.qos == 0 || self.outbound.is_open();
+        let link = self.line.link();
+        open && link.is_some_and(|link| link.outbox.len() < MOST_WAITING)
+    }
+
+    #[inline]
+    fn is_due(&self, now: Stamp) -> bool {
+        self.result
+            .records
+            .get(self.next)
+            .is_some_and(|record| self.closed_loop || record.planned <= now)
+    }
+
+    /// When it next has to be looked at, if no packet comes before.
+    #[inline]
+    pub(super) fn wake_at(&mut self, context: &Context<'_>) -> Stamp {
+        let far = Stamp::from_nanos(i64::MAX);
+        if self.done {
+            return match self.sentinel {
+                Some(sent) if !context.drained.load(Ordering::Relaxed) => {
+                    sent.plus(SENTINEL_AGAIN_NS)
+                }
+                _ => far,
+            };
+        }
+        if !self.can_send() {
+            return far;
+        }
+        match self.result.records.get(self.next) {
+            Some(_) if self.closed_loop => Stamp::from_nanos(1),
+            Some(record) => record.planned,
+            None => far,
+        }
+    }
+
+    /// Sends what is due and can be sent.
+    #[inline]
+    pub(super) fn pump(&mut self, context: &Context<'_>, payloads: &mut Payloads, now: Stamp) {
+        if let Some(made) = self.line.made() {
+            self.made = Some(made);
+            self.mending = true;
+        }
+        let first = self.next;
+        while self.is_due(now) && self.can_send() {
+            self.begin(payloads, now);
+        }
+        if self.next > first {
+            self.last_sent = now;
+        }
+        if self.is_due(now) && !self.done {
+            // Nobody answers any more: what is left is not written.
+            let patience = context.plan.drain_ns;
+            let last_due = self.result.records.last().map_or(now, |last| last.planned);
+            let waited = now.since(self.last_sent.max(last_due));
+            self.stalled = true;
+            if waited > patience || matches!(self.line, Line::Dead) {
+                self.finish(context, now);
+            }
+        }
+        self.flush(context);
+        if !self.done && self.next == self.result.records.len() && !self.wants_write() {
+            self.finish(context, now);
+        }
+        if self.done {
+            self.close(context, payloads, now);
+        }
+        self.ping(now);
+    }
+
+    fn finish(&mut self, context: &Context<'_>, now: Stamp) {
+        self.done = true;
+        context.last_ns.fetch_max(now.as_nanos(), Ordering::Relaxed);
+        context.done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Puts the next message into the outbox.
+    #[inline]
+    fn begin(&mut self, payloads: &mut Payloads, now: Stamp) {
+        let index = self.next as u32;
+        let packet_id = match self.qos {
+            0 => 0,
+            qos => match self.outbound.begin(index, qos) {
+                Some(packet_id) => packet_id,
+                None => return,
+            },
+        };
+        if self.stalled {
+            (self.stalled, self.stall_end) = (false, Some(now));
+        }
+        let record = &mut self.result.records[self.next];
+        if self.closed_loop {
+            record.planned = now;
+        } else {
+            record.blocked = self.stall_end.is_some_and(|end| record.planned <= end);
+        }
+        self.next += 1;
+        let number = self.number();
+        if let Some(link) = self.line.link() {
+            let first = link.outbox.position();
+            let publish = write::Publish {
+                dup: false,
+                qos: self.qos,
+                retain: false,
+                topic: self.topic.as_bytes(),
+                packet_id,
+                properties: &[],
+                payload: payloads.message(number, index),
+            };
+            // Topic and size were checked with the plan.
+            let _ = write::publish(link.outbox.packet(), self.level, &publish);
+            link.outbox.mark(first, Token::Publish(index));
+        }
+    }
+
+    /// Behind the last message: the sentinel, until it has been seen.
+    fn close(&mut self, context: &Context<'_>, payloads: &Payloads, now: Stamp) {
+        if context.drained.load(Ordering::Relaxed) || self.wants_write() {
+            return;
+        }
+        let again = |sent: Stamp| now.since(sent) >= SENTINEL_AGAIN_NS;
+        if !self.sentinel.is_none_or(again) || !self.can_send() {
+            return;
+        }
+        let packet_id = match self.qos {
+            0 => 0,
+            qos => match self.outbound.begin(SENTINEL, qos) {
+                Some(packet_id) => packet_id,
+                None => return,
+            },
+        };
+        self.sentinel = Some(now);
+        let payload = payloads.sentinel(self.number());
+        if let Some(link) = self.line.link() {
+            let publish = write::Publish {
+                dup: false,
+                qos: self.qos,
+                retain: false,
+                topic: self.topic.as_bytes(),
+                packet_id,
+                properties: &[],
+                payload: &payload,
+            };
+            let _ = write::publish(link.outbox.packet(), self.level, &publish);
+        }
+        self.flush(context);
+    }
+
+    fn ping(&mut self, now: Stamp) {
+        if let Some(link) = self.line.link()
+            && now.since(link.last_write()) > PING_AFTER_NS
+            && link.outbox.is_empty()
+        {
+            write::pingreq(link.outbox.packet());
+        }
+    }
+
+    #[inline]
+    fn flush(&mut self, context: &Context<'_>) {
+        let Line::Up(link) = &mut self.line else {
+            return;
+        };
+        if !link.wants_write() {
+            return;
+        }
+        let records = &mut self.result.records;
+        let mut written = 0;
+        let result = link.flush(|progress| {
+            written += u64::from(stamp(records, progress));
+        });
+        context.written.fetch_add(written, Ordering::Relaxed);
+        if let Err(error) = result {
+            self.lose(&error);
+        }
+    }
+
+    /// Reads what the broker answers.
+    pub(super) fn read(&mut self, context: &Context<'_>) {
+        for _ in 0..READS {
+            let Line::Up(link) = &mut self.line else {
+                return;
+            };
+            match link.fill() {
+                Ok(None) => break,
+                Ok(Some(stamp)) => {
+                    let answers = Answers {
+                        outbound: &mut self.outbound,
+                        result: &mut self.result,
+                        level: self.level,
+                        stamp,
+                    };
+                    if let Err(error) = answers.take(link) {
+                        return self.lose(&error);
+                    }
+                }
+                Err(error) => return self.lose(&error),
+            }
+        }
+        self.flush(context);
+    }
+
+    fn lose(&mut self, error: &LinkError) {
+        self.result.lost.get_or_insert_with(|| error.to_string());
+        self.line = Line::Dead;
+        self.mending = true;
+    }
+
+    /// Takes up a line that was made, or has a lost one made.
+    pub(super) fn mend<'scope>(
+        &mut self,
+        scope: &'scope Scope<'scope, '_>,
+        context: &'scope Context<'scope>,
+        payloads: &mut Payloads,
+    ) {
+        if !std::mem::take(&mut self.mending) {
+            return;
+        }
+        match self.made.take() {
+            None if matches!(self.line, Line::Dead) && !context.is_over() => {
+                self.line = line::reconnect(scope, context, self.role);
+            }
+            None => {}
+            Some(Err(error)) => {
+                self.result.lost.get_or_insert_with(|| error.to_string());
+                self.line = Line::Dead;
+            }
+            Some(Ok(made)) => self.resume(made, payloads),
+        }
+    }
+
+    /// Goes on with a new connection: what was in flight is sent again if the broker has the
+    /// session still, and is given up if not.
+    fn resume(&mut self, made: Made, payloads: &mut Payloads) {
+        self.result.reconnects += 1;
+        self.outbound
+            .set_window(self.window.min(made.welcome.receive_maximum));
+        let mut link = made.link;
+        if made.welcome.session_present {
+            self.result.resumed += 1;
+            for resend in self.outbound.resume() {
+                let index = resend.message;
+                if resend.release {
+                    release(&mut link.outbox, self.level, resend.packet_id, index);
+                    continue;
+                }
+                self.publish_again(&mut link, payloads, resend.packet_id, index);
+            }
+        } else {
+            self.outbound.forget();
+        }
+        self.line = Line::Up(Box::new(link));
+    }
+
+    fn publish_again(
+        &mut self,
+        link: &mut Link,
+        payloads: &mut Payloads,
+        packet_id: u16,
+        index: u32,
+    ) {
+        let number = self.number();
+        let sentinel = payloads.sentinel(number);
+        let record = self.result.records.get_mut(index as usize);
+        // [MQTT-3.3.1-1]: DUP on any attempt but the first.
+        let dup = record.as_ref().is_none_or(|record| record.sent.is_some());
+        let unwritten = record.as_ref().is_some_and(|record| record.written.is_none());
+        if let Some(record) = record
+            && dup
+        {
+            record.resent = record.resent.saturating_add(1);
+        }
+        let payload = if index == SENTINEL {
+            &sentinel
+        } else {
+            payloads.message(number, index)
+        };
+        let publish = write::Publish {
+            dup,
+            qos: self.qos,
+            retain: false,
+            topic: self.topic.as_bytes(),
+            packet_id,
+            properties: &[],
+            payload,
+        };
+        let first = link.outbox.position();
+        let _ = write::publish(link.outbox.packet(), self.level, &publish);
+        if unwritten {
+            link.outbox.mark(first, Token::Publish(index));
+        }
+    }
+
+    /// Says goodbye.
+    pub(super) fn end(mut self) -> PublisherResult {
+        if let Some(link) = self.line.link() {
+            handshake::write_disconnect(link, self.level, true);
+            let _ = link.flush(|_| {});
+        }
+        self.result
+    }
+}
+
+/// Notes a write; gives whether a message went out whole.
+#[inline]
+fn stamp(records: &mut [MessageRecord], progress: Progress) -> bool {
+    match progress {
+        Progress::Started(Token::Publish(index), stamp) => {
+            if let Some(record) = records.get_mut(index as usize) {
+                record.sent.get_or_insert(stamp);
+            }
+            false
+        }
+        Progress::Written(Token::Publish(index), stamp) => {
+            let record = records.get_mut(index as usize);
+            record.is_some_and(|record| {
+                let first = record.written.is_none();
+                record.written.get_or_insert(stamp);
+                first
+            })
+        }
+        Progress::Written(Token::Release(index), stamp) => {
+            if let Some(record) = records.get_mut(index as usize) {
+                record.pubrel.get_or_insert(stamp);
+            }
+            false
+        }
+        _ => false,
+    }
+}
+
+fn release(outbox: &mut Outbox, level: ProtocolLevel, packet_id: u16, index: u32) {
+    let first = outbox.position();
+    // So short a packet can always be written.
+    let _ = write::acknowledgment(
+        outbox.packet(),
+        level,
+        PacketType::Pubrel,
+        packet_id,
+        0,
+        &[],
+    );
+    outbox.mark(first, Token::Release(index));
+}
+
+/// What the broker answers, noted.
+struct Answers<'p> {
+    outbound: &'p mut Outbound,
+    result: &'p mut PublisherResult,
+    level: ProtocolLevel,
+    stamp: Stamp,
+}
+
+impl Answers<'_> {
+    fn take(mut self, link: &mut Link) -> Result<(), LinkError> {
+        let Link { inbox, outbox, .. } = link;
+        while let Some((first_byte, body)) = inbox.next()? {
+            match handshake::checked(parse(first_byte, body, self.level))? {
+                Packet::Acknowledgment(acknowledgment) => {
+                    self.acknowledgment(&acknowledgment, outbox);
+                }
+                Packet::Pingresp => {}
+                Packet::Disconnect(disconnect) => {
+                    let reason = disconnect.reason_code;
+                    return Err(LinkError::Closed { reason });
+                }
+                _ => self.result.foreign += 1,
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn acknowledgment(&mut self, packet: &Acknowledgment<'_>, outbox: &mut Outbox) {
+        let packet_id = packet.packet_id.unwrap_or(0);
+        let code = packet.reason_code.unwrap_or(0);
+        let known = match packet.kind {
+            PacketType::Puback => self.outbound.puback(packet_id).map(|index| {
+                self.note(index, |record, stamp| record.puback = Some(stamp));
+                self.refuse(index, code);
+            }),
+            PacketType::Pubrec => self.outbound.pubrec(packet_id, code).map(|received| {
+                match received {
+                    Received::Release(index) => {
+                        self.note(index, |record, stamp| record.pubrec = Some(stamp));
+                        release(outbox, self.level, packet_id, index);
+                    }
+                    Received::ReleaseAgain(index) => {
+                        release(outbox, self.level, packet_id, index);
+                    }
+                    Received::Refused(index) => {
+                        self.note(index, |record, stamp| record.pubrec = Some(stamp));
+                        self.refuse(index, code);
+                    }
+                }
+            }),
+            PacketType::Pubcomp => self.outbound.pubcomp(packet_id).map(|index| {
+                self.note(index, |record, stamp| record.pubcomp = Some(stamp));
+            }),
+            _ => {
+                // A PUBREL for a message that nobody sent here.
+                self.result.foreign += 1;
+                Ok(())
+            }
+        };
+        if known.is_err() {
+            self.result.unexpected_acknowledgements += 1;
+        }
+    }
+
+    fn note(&mut self, index: u32, note: impl FnOnce(&mut MessageRecord, Stamp)) {
+        if let Some(record) = self.result.records.get_mut(index as usize) {
+            note(record, self.stamp);
+        }
+    }
+
+    fn refuse(&mut self, index: u32, code: u8) {
+        if code >= 0x80
+            && let Some(record) = self.result.records.get_mut(index as usize)
+        {
+            record.refused = Some(code);
+        }
+    }
+}
