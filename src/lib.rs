@@ -75,6 +75,7 @@ pub mod lab;
 pub mod lint;
 pub mod mqtt;
 pub mod payload;
+pub mod probe;
 pub mod report;
 pub mod results;
 pub mod session;

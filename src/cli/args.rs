@@ -6,8 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::lint::Thresholds;
 
+use super::probe::ProbeArgs;
+
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 could not do it; 2 wrong usage; \
-     3 done, but a threshold is broken.";
+     3 done, but a threshold is broken or a measurement invalid.";
 
 /// What MQTT really does on a network: every packet, handshake and delay, from captures.
 #[derive(Debug, Parser)]
@@ -23,6 +25,8 @@ pub(super) enum Command {
     Decode(DecodeArgs),
     /// Analyse captures: connections, sessions, handshakes and their delays
     Analyze(AnalyzeArgs),
+    /// Measure loss and delay through a broker, per QoS and payload
+    Probe(Box<ProbeArgs>),
     /// Make plots and report.html again from a directory of results, or compare two
     Report(ReportArgs),
     /// Print a completion script for a shell

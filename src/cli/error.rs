@@ -11,6 +11,8 @@ use crate::lint::{ThresholdError, catalogue};
 use crate::payload::SchemaError;
 use crate::results;
 
+use super::probe::ProbeFailure;
+
 #[derive(Debug)]
 pub(super) enum Failure {
     Capture(CaptureError),
@@ -43,6 +45,7 @@ pub(super) enum Failure {
     Diagram(String),
     NoResults { path: PathBuf, detail: String },
     Unreadable { path: PathBuf, detail: String },
+    Probe(ProbeFailure),
 }
 
 impl Failure {
@@ -72,6 +75,7 @@ impl Failure {
             | Self::Diagram(_)
             | Self::ReadOnce(_) => ExitCode::from(2),
             Self::ThresholdsBroken => ExitCode::from(3),
+            Self::Probe(failure) => failure.exit_code(),
             _ => ExitCode::FAILURE,
         }
     }
@@ -186,6 +190,7 @@ impl fmt::Display for Failure {
                  twice; free space, set TMPDIR, or save it to a file first"
             ),
             Self::NoMqtt(detail) => f.write_str(detail),
+            Self::Probe(failure) => failure.fmt(f),
             Self::FailOn(error) => write!(f, "--fail-on {error}"),
             Self::ThresholdsBroken => f.write_str("a threshold is broken"),
             Self::Diagram(text) => write!(

@@ -8,6 +8,7 @@ mod fail_on;
 mod frames;
 mod input;
 mod output;
+mod probe;
 mod proto;
 mod rendering;
 mod report;
@@ -23,7 +24,8 @@ use args::{Arguments, Command};
 use error::Failure;
 
 /// Runs the command that the process's arguments name, and tells with which code to exit:
-/// 0 done; 1 could not do it; 2 wrong usage; 3 done, but a threshold is broken.
+/// 0 done; 1 could not do it; 2 wrong usage; 3 done, but a threshold is broken or a measurement
+/// invalid.
 #[must_use]
 pub fn run() -> ExitCode {
     // Wrong usage ends here, with clap's message and code 2.
@@ -31,6 +33,7 @@ pub fn run() -> ExitCode {
     let result = match &arguments.command {
         Command::Decode(decode) => decode::run(decode),
         Command::Analyze(analyze) => analyze::run(analyze),
+        Command::Probe(probe) => probe::run(probe),
         Command::Report(report) => report::run(report),
         Command::Completions { shell } => completions(*shell),
         Command::Man => man(),

@@ -9,7 +9,12 @@ use crate::report::TableSource;
 use super::error::Failure;
 
 /// Everything that this tool writes to an output directory itself.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 16] = [
+    "manifest.json",
+    "samples.csv",
+    "cells.csv",
+    "correlations.csv",
+    "effects.csv",
     "connections.csv",
     "sessions.csv",
     "messages.csv",
@@ -90,7 +95,9 @@ impl OutputDirectory {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).map_err(write_failure(directory))?;
         }
-        self.begun.push(name.to_owned());
+        if !self.begun.iter().any(|begun| begun == name) {
+            self.begun.push(name.to_owned());
+        }
         File::create(&path).map_err(write_failure(&path))
     }
 

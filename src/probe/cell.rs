@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Duration;
 
+use crate::results::Outcome;
+
 use super::clock::{self, Epoch, Stamp};
 use super::error::{CellError, LinkError};
 use super::handshake::Welcome;
@@ -11,7 +13,7 @@ use super::line::{self, Context, Made};
 use super::load::CpuTimes;
 use super::plan::CellPlan;
 use super::publisher::{self, Published, PublisherResult};
-use super::record::{MessageRecord, Outcome, Reception, outcome};
+use super::record::{MessageRecord, Reception, outcome};
 use super::subscriber::{self, Received, SubscriberResult};
 use super::target::{Connector, Dialect, Role};
 
@@ -51,7 +53,7 @@ pub struct Sample<'r> {
     pub subscriber: u32,
     /// The message's number within its publisher, warm-up included, from 0.
     pub index: u32,
-    /// Its number without warm-up, from 1.
+    /// Its number without warm-up, from 0.
     pub sequence: u32,
     /// The sending side.
     pub message: &'r MessageRecord,
@@ -79,11 +81,13 @@ impl CellResult {
     /// Every message with every receiver, warm-up left out: by publisher, subscriber, sequence.
     pub fn samples(&self) -> impl Iterator<Item = Sample<'_>> {
         let mut first = 0;
-        let publishers = (0_u32..).zip(&self.publishers).map(move |(number, result)| {
-            let begin = first;
-            first += result.records.len();
-            (number, begin, result)
-        });
+        let publishers = (0_u32..)
+            .zip(&self.publishers)
+            .map(move |(number, result)| {
+                let begin = first;
+                first += result.records.len();
+                (number, begin, result)
+            });
         publishers.flat_map(move |(publisher, begin, result)| {
             (0_u32..)
                 .zip(&self.subscribers)
@@ -111,7 +115,7 @@ impl CellResult {
                 publisher,
                 subscriber,
                 index,
-                sequence: index - warm_up + 1,
+                sequence: index - warm_up,
                 message,
                 reception,
                 outcome: outcome(message, reception, qos, deadline),
@@ -213,11 +217,9 @@ fn connect_all(
             // The first connection begins a session of its own, whatever was there before: but a
             // clean start at level 4 would not keep it, and the identifiers are new to the broker.
             let clean_start = !context.plan.keep_session || context.dialect.level.is_v5();
-            line::connect(context, role(number), clean_start).map_err(|error| {
-                CellError::Connect {
-                    client: role(number).to_string(),
-                    error,
-                }
+            line::connect(context, role(number), clean_start).map_err(|error| CellError::Connect {
+                client: role(number).to_string(),
+                error,
             })
         })
         .collect()

@@ -121,7 +121,10 @@ impl fmt::Display for LinkError {
             }
             Self::Broken(error) => write!(f, "the connection broke: {error}"),
             Self::Garbage(detail) => {
-                write!(f, "what the broker sent is no MQTT: {detail}; is this its port?")
+                write!(
+                    f,
+                    "what the broker sent is no MQTT: {detail}; is this its port?"
+                )
             }
             Self::TooLong { announced, allowed } => write!(
                 f,

@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 use rustls::ClientConnection;
 
 use crate::mqtt::{
-    Connack, Packet, Parsed, Property, PropertyId, ProtocolLevel, Secret, Subscription, parse, write,
+    Connack, Packet, Parsed, Property, PropertyId, ProtocolLevel, Secret, Subscription, parse,
+    write,
 };
+
+use crate::results::escape;
 
 use super::error::{LinkError, TlsError};
 use super::link::Link;
@@ -85,6 +88,9 @@ impl Welcome {
     }
 }
 
+/// What the first answer is to.
+const CONNECT: &str = "CONNECT";
+
 /// Connects one client: afterwards its socket does not block.
 ///
 /// # Errors
@@ -104,7 +110,7 @@ pub fn open(
     };
     let mut link = Link::new(socket, tls, introduction.longest_packet);
     write_connect(&mut link, dialect, introduction)?;
-    let welcome = ask(&mut link, dialect, "CONNECT", |packet| match packet {
+    let welcome = ask(&mut link, dialect, CONNECT, |packet| match packet {
         Packet::Connack(connack) => Some(match connack.reason_code {
             Some(0) => Ok(Welcome::of(connack)),
             Some(code) => Err(LinkError::Refused {
@@ -269,7 +275,7 @@ fn exchange<T>(
         .map_err(LinkError::Broken)?;
     link.flush(|_| {})?;
     loop {
-        while let Some((first_byte, body)) = link.inbox.next()? {
+        while let Some((first_byte, body)) = link.inbox.take_packet()? {
             let packet = checked(parse(first_byte, body, dialect.level))?;
             if let Packet::Disconnect(disconnect) = packet {
                 let reason = disconnect.reason_code;
@@ -290,6 +296,23 @@ fn exchange<T>(
             .set_read_timeout(Some(left.max(Duration::from_millis(1))))
             .map_err(LinkError::Broken)?;
         link.fill()?;
+        if to == CONNECT {
+            begins_well(link.inbox.waiting())?;
+        }
+    }
+}
+
+/// Whether the first bytes from a broker can be the answer to a CONNECT: a whole packet may never
+/// come of what a web server says.
+fn begins_well(bytes: &[u8]) -> Result<(), LinkError> {
+    const SHOWN: usize = 24;
+    match bytes.first() {
+        // CONNACK, DISCONNECT (MQTT 5 does not allow it here, but it tells why), AUTH.
+        None | Some(0x20 | 0xe0 | 0xf0) => Ok(()),
+        Some(_) => Err(LinkError::Garbage(format!(
+            "it begins with \"{}\" and not with a CONNACK",
+            escape(bytes.get(..SHOWN).unwrap_or(bytes))
+        ))),
     }
 }
 

@@ -40,7 +40,7 @@ impl Inbox {
             self.end -= self.start;
             self.start = 0;
             if self.bytes.len() - self.end < PART / 2 {
-                // At most the longest packet and a part: nothing longer gets past `next`.
+                // At most the longest packet and a part: nothing longer gets past `take_packet`.
                 self.bytes.resize(self.bytes.len() + PART, 0);
             }
         }
@@ -52,12 +52,18 @@ impl Inbox {
         self.end = (self.end + count).min(self.bytes.len());
     }
 
+    /// What came and was not taken yet.
+    #[must_use]
+    pub fn waiting(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
     /// The next whole packet: its first byte, and what follows the fixed header.
     ///
     /// # Errors
     ///
     /// The remaining length is malformed, or the packet longer than the limit.
-    pub fn next(&mut self) -> Result<Option<(u8, &[u8])>, LinkError> {
+    pub fn take_packet(&mut self) -> Result<Option<(u8, &[u8])>, LinkError> {
         let waiting = &self.bytes[self.start..self.end];
         let header = match parse_fixed_header(waiting) {
             HeaderResult::Complete(header) => header,
@@ -116,7 +122,7 @@ mod tests {
             let mut lengths = Vec::new();
             for bytes in stream.chunks(part) {
                 push(&mut inbox, bytes);
-                while let Some((first, body)) = inbox.next().unwrap() {
+                while let Some((first, body)) = inbox.take_packet().unwrap() {
                     assert_eq!(first, 0x30);
                     assert!(body.iter().all(|byte| *byte == body.len() as u8));
                     lengths.push(body.len());
@@ -130,13 +136,19 @@ mod tests {
     fn a_packet_of_256_mebibytes_is_refused_at_its_header() {
         let mut inbox = Inbox::new(2_000);
         push(&mut inbox, &[0x30, 0xff, 0xff, 0xff, 0x7f]);
-        let error = inbox.next().unwrap_err();
+        let error = inbox.take_packet().unwrap_err();
         assert!(
-            matches!(error, LinkError::TooLong { announced: 268_435_460, allowed: 2_000 }),
+            matches!(
+                error,
+                LinkError::TooLong {
+                    announced: 268_435_460,
+                    allowed: 2_000
+                }
+            ),
             "{error}"
         );
         let mut inbox = Inbox::new(2_000);
         push(&mut inbox, &[0x30, 0xff, 0xff, 0xff, 0xff]);
-        assert!(matches!(inbox.next(), Err(LinkError::Garbage(_))));
+        assert!(matches!(inbox.take_packet(), Err(LinkError::Garbage(_))));
     }
 }

@@ -124,10 +124,8 @@ fn introduction(plan: &CellPlan, role: Role, clean_start: bool) -> Introduction 
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long a line is tried to be made again.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Makes a lost line again, with growing pauses between the tries.
+/// Makes a lost line again, with growing pauses between the tries, for as long as the plan waits
+/// for the last messages.
 pub(super) fn reconnect<'scope>(
     scope: &'scope Scope<'scope, '_>,
     context: &'scope Context<'scope>,
@@ -137,10 +135,11 @@ pub(super) fn reconnect<'scope>(
     let work = move || {
         let began = Instant::now();
         let mut pause = FIRST_PAUSE;
+        let patience = Duration::from_nanos(context.plan.drain_ns.unsigned_abs());
         let result = loop {
             thread::sleep(pause);
             let result = connect(context, role, !context.plan.keep_session);
-            let over = context.is_over() || began.elapsed() > PATIENCE;
+            let over = context.is_over() || began.elapsed() > patience;
             if result.is_ok() || over {
                 break result;
             }

@@ -11,6 +11,7 @@
 pub mod blocks;
 mod cell;
 pub mod clock;
+pub mod design;
 pub mod distrust;
 mod error;
 pub mod handshake;
@@ -25,6 +26,7 @@ pub mod payload;
 mod plan;
 mod publisher;
 pub mod record;
+pub mod rows;
 pub mod schedule;
 mod subscriber;
 pub mod tally;
@@ -40,10 +42,8 @@ pub use load::CpuTimes;
 pub use outbox::{Outbox, Progress, Token};
 pub use plan::{CellPlan, Limits};
 pub use publisher::PublisherResult;
-pub use record::{MessageRecord, Outcome, Reception};
+pub use record::{MessageRecord, Reception};
 pub use schedule::{Arrivals, Extent};
 pub use subscriber::SubscriberResult;
-pub use target::{
-    BrokerUrl, Connector, Credentials, Dialect, Direct, Role, UrlError, is_loopback,
-};
+pub use target::{BrokerUrl, Connector, Credentials, Dialect, Direct, Role, UrlError, is_loopback};
 pub use tls::{Tls, TlsFileError, TlsFiles};

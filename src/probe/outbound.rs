@@ -154,9 +154,9 @@ impl Outbound {
         let slot = self.slot(packet_id).ok_or(Unexpected)?;
         let message = slot.message;
         match slot.stage {
-            Stage::AwaitPubrec if reason_code >= 0x80 => {
-                self.end(packet_id, Stage::AwaitPubrec).map(Received::Refused)
-            }
+            Stage::AwaitPubrec if reason_code >= 0x80 => self
+                .end(packet_id, Stage::AwaitPubrec)
+                .map(Received::Refused),
             Stage::AwaitPubrec => {
                 slot.stage = Stage::AwaitPubcomp;
                 Ok(Received::Release(message))
@@ -209,7 +209,10 @@ mod tests {
     #[test]
     fn the_window_holds_and_opens_again() {
         let mut outbound = Outbound::new(2);
-        let (a, b) = (outbound.begin(10, 1).unwrap(), outbound.begin(11, 2).unwrap());
+        let (a, b) = (
+            outbound.begin(10, 1).unwrap(),
+            outbound.begin(11, 2).unwrap(),
+        );
         assert!(a != b && !outbound.is_open());
         assert_eq!(outbound.begin(12, 1), None);
         assert_eq!(outbound.puback(a), Ok(10));

@@ -130,7 +130,11 @@ impl Outbox {
                 tell(Progress::Written(mark.token, after));
             }
         }
-        while self.marks.front().is_some_and(|mark| mark.end <= self.passed) {
+        while self
+            .marks
+            .front()
+            .is_some_and(|mark| mark.end <= self.passed)
+        {
             self.marks.pop_front();
         }
     }

@@ -95,7 +95,9 @@ impl Payloads {
             return Recognised::Foreign;
         }
         let kept = self.size.min(8);
-        let low = payload[..kept].iter().fold(0, |sum, &b| sum << 8 | u64::from(b));
+        let low = payload[..kept]
+            .iter()
+            .fold(0, |sum, &b| sum << 8 | u64::from(b));
         match nearest(low, kept, expected) {
             Some(index) => Recognised::Message(index),
             None => Recognised::Foreign,

@@ -2,9 +2,10 @@
 
 use super::error::CellError;
 use super::schedule::{Arrivals, Extent, MOST_MESSAGES};
+use serde::{Deserialize, Serialize};
 
 /// From where on a cell says that it measured the prober and not the network.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// 99 % of the messages that nothing held up must be sent within so many nanoseconds after
     /// they were due.
@@ -23,7 +24,8 @@ impl Default for Limits {
 }
 
 /// One cell.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CellPlan {
     /// The run; random, so that runs do not meet.
     pub run: u64,
@@ -161,14 +163,14 @@ impl CellPlan {
         if self.rate.is_none() && matches!(self.extent, Extent::Duration(_)) {
             return wrong("without a rate there must be a count");
         }
-        if self.rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
+        if self
+            .rate
+            .is_some_and(|rate| !(rate > 0.0 && rate.is_finite()))
+        {
             return wrong("a rate is a positive number");
         }
         let (publishers, subscribers) = (u64::from(self.publishers), u64::from(self.subscribers));
-        let messages = self.messages_per_publisher();
-        let receptions = messages
-            .saturating_mul(publishers)
-            .saturating_mul(subscribers);
+        let (messages, receptions) = (self.messages_per_publisher(), self.receptions());
         if messages > u64::from(MOST_MESSAGES) || receptions > MOST_RECEPTIONS {
             return Err(CellError::Plan(format!(
                 "{receptions} messages times receivers in one cell do not fit into memory (at \
@@ -179,6 +181,14 @@ impl CellPlan {
             return wrong("at most 20,000 clients in one process");
         }
         Ok(())
+    }
+
+    /// Messages times receivers, warm-up included, about where a duration decides.
+    #[must_use]
+    pub fn receptions(&self) -> u64 {
+        self.messages_per_publisher()
+            .saturating_mul(u64::from(self.publishers))
+            .saturating_mul(u64::from(self.subscribers))
     }
 
     fn messages_per_publisher(&self) -> u64 {

@@ -1,6 +1,8 @@
 //! What is noted of each message, and what became of it: every message ends, for every receiver,
 //! in exactly one outcome.
 
+use crate::results::Outcome;
+
 use super::clock::Stamp;
 
 /// The sending side of one message.
@@ -80,67 +82,6 @@ pub struct Reception {
     pub reordered: bool,
     /// The QoS with which it came.
     pub qos: u8,
-}
-
-/// What became of a message for one receiver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Outcome {
-    /// Its last byte was never written.
-    NotWritten,
-    /// The broker answered with a reason code of 128 or more.
-    Refused,
-    /// It came within the deadline.
-    Delivered,
-    /// It came later.
-    Late,
-    /// It never came, and the broker never said that it has it (QoS 1 and 2).
-    LostUnacknowledged,
-    /// It never came, although the broker said that it has it (QoS 1 and 2).
-    LostAcknowledged,
-    /// It never came (QoS 0: nobody says anything).
-    LostUnconfirmed,
-}
-
-impl Outcome {
-    /// All, in the order in which they apply.
-    pub const ALL: [Self; 7] = [
-        Self::NotWritten,
-        Self::Refused,
-        Self::Delivered,
-        Self::Late,
-        Self::LostUnacknowledged,
-        Self::LostAcknowledged,
-        Self::LostUnconfirmed,
-    ];
-
-    /// The word for it in tables.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NotWritten => "not_written",
-            Self::Refused => "refused",
-            Self::Delivered => "delivered",
-            Self::Late => "late",
-            Self::LostUnacknowledged => "lost_unacknowledged",
-            Self::LostAcknowledged => "lost_acknowledged",
-            Self::LostUnconfirmed => "lost_unconfirmed",
-        }
-    }
-
-    /// Whether it never came although it was written and not refused.
-    #[must_use]
-    pub const fn is_lost(self) -> bool {
-        matches!(
-            self,
-            Self::LostUnacknowledged | Self::LostAcknowledged | Self::LostUnconfirmed
-        )
-    }
-
-    /// Whether it was written whole: what loss is a share of.
-    #[must_use]
-    pub const fn is_written(self) -> bool {
-        !matches!(self, Self::NotWritten)
-    }
 }
 
 /// The outcome of a message of `qos` for one receiver; the first that applies, and being received
@@ -223,7 +164,10 @@ mod tests {
     #[test]
     fn each_message_has_the_first_outcome_that_applies() {
         let due = MessageRecord::new(Stamp::from_nanos(100));
-        let cut = MessageRecord { sent: at(110), ..due };
+        let cut = MessageRecord {
+            sent: at(110),
+            ..due
+        };
         let refused = MessageRecord {
             puback: at(150),
             refused: Some(0x97),

@@ -3,9 +3,11 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use serde::{Deserialize, Serialize};
 
 /// How arrivals are spread over time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Arrivals {
     /// Exponential gaps: what many independent devices add up to.
     Poisson,
@@ -28,7 +30,8 @@ impl Arrivals {
 }
 
 /// How long messages are sent for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Extent {
     /// So many messages.
     Count(u32),
@@ -122,16 +125,30 @@ mod tests {
     /// one mean is below ln 2 of it.
     #[test]
     fn poisson_gaps_are_exponential_and_repeatable() {
-        let make = |seed| offsets(Arrivals::Poisson, 1_000.0, Extent::Count(20_000), (0, 1), seed);
+        let make = |seed| {
+            offsets(
+                Arrivals::Poisson,
+                1_000.0,
+                Extent::Count(20_000),
+                (0, 1),
+                seed,
+            )
+        };
         let due = make(7);
         assert_eq!(due, make(7));
         assert_ne!(due, make(8));
-        let gaps: Vec<f64> = due.windows(2).map(|pair| (pair[1] - pair[0]) as f64).collect();
+        let gaps: Vec<f64> = due
+            .windows(2)
+            .map(|pair| (pair[1] - pair[0]) as f64)
+            .collect();
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
         let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
         assert!((mean / 1e6 - 1.0).abs() < 0.03, "{mean}");
         assert!((variance.sqrt() / mean - 1.0).abs() < 0.04, "{variance}");
         let short = gaps.iter().filter(|gap| **gap < mean * 2_f64.ln()).count();
-        assert!((short as f64 / gaps.len() as f64 - 0.5).abs() < 0.02, "{short}");
+        assert!(
+            (short as f64 / gaps.len() as f64 - 0.5).abs() < 0.02,
+            "{short}"
+        );
     }
 }

@@ -270,6 +270,9 @@ mod tests {
             password: Some("sesame".into()),
         };
         let shown = format!("{credentials:?}");
-        assert!(!shown.contains("alice") && !shown.contains("sesame"), "{shown}");
+        assert!(
+            !shown.contains("alice") && !shown.contains("sesame"),
+            "{shown}"
+        );
     }
 }

@@ -104,7 +104,11 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, TlsFileError> {
     let mut store = RootCertStore::empty();
     let path = match ca {
         Some(path) => path.to_owned(),
-        None => match SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists()) {
+        None => match SYSTEM_ROOTS
+            .iter()
+            .map(Path::new)
+            .find(|path| path.exists())
+        {
             Some(path) => path.to_owned(),
             // Then nothing is trusted, and the handshake says so.
             None => return Ok(store),

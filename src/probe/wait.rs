@@ -8,11 +8,11 @@ use super::clock::Stamp;
 
 /// From so long before a deadline on, sockets are polled without sleeping: a sleeping thread is
 /// woken some 50 µs late.
-pub const SPIN_NS: i64 = 80_000;
+pub(super) const SPIN_NS: i64 = 80_000;
 
 /// Makes this thread's timers exact. By default the kernel may wake it 50 µs later than asked, to
 /// save power.
-pub fn tune_thread() {
+pub(super) fn tune_thread() {
     #[cfg(target_os = "linux")]
     {
         // Where it is refused timers are less exact, which the send lag shows.
@@ -22,7 +22,7 @@ pub fn tune_thread() {
 
 /// Waits until a socket is ready, or until about `until`: it may return earlier, never much
 /// later. Gives whether a socket is ready.
-pub fn wait(sockets: &mut [PollFd<'_>], now: Stamp, until: Stamp) -> bool {
+pub(super) fn wait(sockets: &mut [PollFd<'_>], now: Stamp, until: Stamp) -> bool {
     let left = until.since(now);
     let sleep = if left > SPIN_NS { left - SPIN_NS } else { 0 };
     poll(sockets, sleep)

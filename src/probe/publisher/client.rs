@@ -401,7 +401,9 @@ impl Publisher {
         let record = self.result.records.get_mut(index as usize);
         // [MQTT-3.3.1-1]: DUP on any attempt but the first.
         let dup = record.as_ref().is_none_or(|record| record.sent.is_some());
-        let unwritten = record.as_ref().is_some_and(|record| record.written.is_none());
+        let unwritten = record
+            .as_ref()
+            .is_some_and(|record| record.written.is_none());
         if let Some(record) = record
             && dup
         {
@@ -491,7 +493,7 @@ struct Answers<'p> {
 impl Answers<'_> {
     fn take(mut self, link: &mut Link) -> Result<(), LinkError> {
         let Link { inbox, outbox, .. } = link;
-        while let Some((first_byte, body)) = inbox.next()? {
+        while let Some((first_byte, body)) = inbox.take_packet()? {
             match handshake::checked(parse(first_byte, body, self.level))? {
                 Packet::Acknowledgment(acknowledgment) => {
                     self.acknowledgment(&acknowledgment, outbox);
@@ -516,21 +518,23 @@ impl Answers<'_> {
                 self.note(index, |record, stamp| record.puback = Some(stamp));
                 self.refuse(index, code);
             }),
-            PacketType::Pubrec => self.outbound.pubrec(packet_id, code).map(|received| {
-                match received {
-                    Received::Release(index) => {
-                        self.note(index, |record, stamp| record.pubrec = Some(stamp));
-                        release(outbox, self.level, packet_id, index);
-                    }
-                    Received::ReleaseAgain(index) => {
-                        release(outbox, self.level, packet_id, index);
-                    }
-                    Received::Refused(index) => {
-                        self.note(index, |record, stamp| record.pubrec = Some(stamp));
-                        self.refuse(index, code);
-                    }
-                }
-            }),
+            PacketType::Pubrec => {
+                self.outbound
+                    .pubrec(packet_id, code)
+                    .map(|received| match received {
+                        Received::Release(index) => {
+                            self.note(index, |record, stamp| record.pubrec = Some(stamp));
+                            release(outbox, self.level, packet_id, index);
+                        }
+                        Received::ReleaseAgain(index) => {
+                            release(outbox, self.level, packet_id, index);
+                        }
+                        Received::Refused(index) => {
+                            self.note(index, |record, stamp| record.pubrec = Some(stamp));
+                            self.refuse(index, code);
+                        }
+                    })
+            }
             PacketType::Pubcomp => self.outbound.pubcomp(packet_id).map(|index| {
                 self.note(index, |record, stamp| record.pubcomp = Some(stamp));
             }),

@@ -111,12 +111,7 @@ pub(super) struct Subscriber {
 }
 
 impl Subscriber {
-    pub(super) fn new(
-        context: &Context<'_>,
-        number: u32,
-        made: Made,
-        expected: &Expected,
-    ) -> Self {
+    pub(super) fn new(context: &Context<'_>, number: u32, made: Made, expected: &Expected) -> Self {
         let publishers = expected.publishers();
         let bounds = expected.offsets.windows(2);
         Self {
@@ -195,7 +190,12 @@ impl Subscriber {
     }
 
     /// Reads what came, notes it and acknowledges it.
-    pub(super) fn serve(&mut self, context: &Context<'_>, expected: &Expected, payloads: &Payloads) {
+    pub(super) fn serve(
+        &mut self,
+        context: &Context<'_>,
+        expected: &Expected,
+        payloads: &Payloads,
+    ) {
         let before = self.missing;
         for _ in 0..READS {
             let Line::Up(link) = &mut self.line else {
@@ -240,7 +240,7 @@ impl Subscriber {
             level: self.level,
             stamp,
         };
-        while let Some((first_byte, body)) = link.inbox.next()? {
+        while let Some((first_byte, body)) = link.inbox.take_packet()? {
             match handshake::checked(parse(first_byte, body, self.level))? {
                 Packet::Publish(publish) => {
                     notes.publish(&publish, &mut link.outbox, expected, payloads);
@@ -378,7 +378,12 @@ impl Notes<'_> {
             2 => PacketType::Pubrec,
             _ => return,
         };
-        self.answer(outbox, kind, publish.packet_id.unwrap_or(0), Token::Acknowledge(at));
+        self.answer(
+            outbox,
+            kind,
+            publish.packet_id.unwrap_or(0),
+            Token::Acknowledge(at),
+        );
     }
 
     /// Where the message stands in the table; [`NOWHERE`] for a sentinel and for what is foreign.

@@ -16,8 +16,8 @@ use super::load::CpuTimes;
 use super::payload::Payloads;
 use super::wait;
 
-use client::{Expected, Subscriber};
 pub use client::SubscriberResult;
+use client::{Expected, Subscriber};
 
 /// The longest sleep: flags are looked at in between.
 const NAP_NS: i64 = 20_000_000;
@@ -116,8 +116,9 @@ fn is_answered(context: &Context<'_>, subscribers: &mut [Subscriber]) -> bool {
     if !context.drained.load(Ordering::Relaxed) {
         let last = Stamp::from_nanos(context.last_ns.load(Ordering::Relaxed));
         let overdue = now.since(last) > context.plan.deadline_ns;
-        let all = subscribers.iter().all(Subscriber::has_everything);
-        if !all && !(overdue && subscribers.iter().all(Subscriber::has_sentinels)) {
+        let all_came = subscribers.iter().all(Subscriber::has_everything);
+        let nothing_follows = || overdue && subscribers.iter().all(Subscriber::has_sentinels);
+        if !(all_came || nothing_follows()) {
             return false;
         }
         context.drained_ns.store(now.as_nanos(), Ordering::Relaxed);

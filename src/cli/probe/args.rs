@@ -1,0 +1,182 @@
+//! The arguments of `mqttscope probe` as they are typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ProbeArgs {
+    /// The broker: mqtt://HOST:PORT, or mqtts://HOST:PORT for TLS
+    #[arg(value_name = "URL", default_value = "mqtt://localhost:1883")]
+    pub(super) url: String,
+
+    #[command(flatten)]
+    pub(super) design: DesignArgs,
+
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+
+    #[command(flatten)]
+    pub(super) trust: TrustArgs,
+
+    /// Write samples.csv, cells.csv and manifest.json to this directory
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) output: Option<PathBuf>,
+
+    /// Go on with an interrupted run in this directory: same options, cells that are missing
+    #[arg(long, value_name = "DIR", conflicts_with = "output")]
+    pub(super) resume: Option<PathBuf>,
+
+    /// Write to the directory although it holds files of other origin
+    #[arg(long)]
+    pub(super) force: bool,
+
+    /// Print the cells as JSON instead of a table
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// Really send more than 10,000 messages/s, or from more than 1,000 clients, to another host
+    #[arg(long)]
+    pub(super) yes: bool,
+
+    /// Write text that a spreadsheet could take for a formula without the ' in front
+    #[arg(long)]
+    pub(super) raw_csv: bool,
+}
+
+/// What is measured.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Experiment")]
+pub(super) struct DesignArgs {
+    /// QoS of the publishers
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0,1,2",
+          value_parser = clap::value_parser!(u8).range(0..=2))]
+    pub(super) qos: Vec<u8>,
+
+    /// QoS of the subscriptions (that of the publishers)
+    #[arg(long, value_name = "LIST", value_delimiter = ',',
+          value_parser = clap::value_parser!(u8).range(0..=2))]
+    pub(super) sub_qos: Vec<u8>,
+
+    /// Sizes of the payloads in bytes: 16, 1k, 64KiB, 1M (k = 1024)
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "16")]
+    pub(super) payload: Vec<String>,
+
+    /// Messages per second of each publisher, or max: as fast as the window allows
+    #[arg(long, value_name = "RATE", default_value = "100")]
+    pub(super) rate: String,
+
+    /// Messages of each publisher in each cell, warm-up not counted (1000)
+    #[arg(long, value_name = "N", conflicts_with = "duration",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) count: Option<u32>,
+
+    /// How long each cell sends, instead of a count
+    #[arg(long, value_name = "DURATION")]
+    pub(super) duration: Option<String>,
+
+    /// How messages are spread over time: poisson, fixed, or burst:N for N at once
+    #[arg(long, value_name = "KIND", default_value = "poisson")]
+    pub(super) schedule: String,
+
+    /// How often to measure every condition: each time all of them, in a random order
+    #[arg(long, value_name = "N", default_value = "1",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) repeat: u32,
+
+    /// Publishing clients
+    #[arg(long, value_name = "N", default_value = "1",
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) publishers: u32,
+
+    /// Subscribing clients; each gets the messages of all publishers
+    #[arg(long, value_name = "N", default_value = "1",
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) subscribers: u32,
+
+    /// QoS 1 and 2 messages in flight per publisher, at most; the broker's Receive Maximum holds
+    /// too
+    #[arg(long, value_name = "N", default_value = "20",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) window: u16,
+
+    /// Messages of each publisher and cell that come first and do not count (a tenth of the
+    /// count, at most 100)
+    #[arg(long, value_name = "N")]
+    pub(super) warm_up: Option<u32>,
+
+    /// What comes later than this after it was due is late
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    pub(super) deadline: String,
+
+    /// How long to wait for the last messages of a cell (twice the deadline)
+    #[arg(long, value_name = "DURATION")]
+    pub(super) drain: Option<String>,
+
+    /// Decides the order of the cells and the times of the messages (random, and written down)
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+
+    /// What topics begin with
+    #[arg(long, value_name = "TOPIC", default_value = "mqttscope")]
+    pub(super) topic_prefix: String,
+}
+
+/// How the broker is spoken with.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(super) struct ConnectionArgs {
+    /// The version of MQTT
+    #[arg(long, value_enum, default_value = "5")]
+    pub(super) mqtt: Version,
+
+    /// Trust these CAs (PEM) instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
+
+    /// The client's certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(super) cert: Option<PathBuf>,
+
+    /// The key of the client's certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(super) key: Option<PathBuf>,
+
+    /// A file with the user name in its first line and the password in its second; otherwise
+    /// MQTTSCOPE_USERNAME and MQTTSCOPE_PASSWORD have them
+    #[arg(long, value_name = "FILE")]
+    pub(super) credentials: Option<PathBuf>,
+
+    /// Keep sessions when a connection is lost, and resume them
+    #[arg(long)]
+    pub(super) keep_session: bool,
+
+    /// How long to wait for the broker's answer when connecting
+    #[arg(long, value_name = "DURATION", default_value = "5s")]
+    pub(super) connect_timeout: String,
+}
+
+/// When the tool distrusts itself.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Trust")]
+pub(super) struct TrustArgs {
+    /// A cell is invalid if more than 1 % of messages that nothing held up were sent later than
+    /// this after they were due
+    #[arg(long, value_name = "DURATION", default_value = "1ms")]
+    pub(super) max_send_lag: String,
+
+    /// A cell is invalid if a measuring thread waited for a processor for a larger share of the
+    /// time than this
+    #[arg(long, value_name = "PERCENT", default_value = "5%")]
+    pub(super) max_lost_cpu: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Version {
+    /// MQTT 3.1.1
+    #[value(name = "3.1.1", alias = "4", alias = "3")]
+    V311,
+    /// MQTT 5
+    #[value(name = "5", alias = "5.0")]
+    V5,
+}

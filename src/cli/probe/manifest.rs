@@ -1,0 +1,141 @@
+//! manifest.json of a probe: what the tables do not say.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::probe::clock::Epoch;
+use crate::probe::design::Design;
+use crate::results::{BrokerRecord, ClockRecord, HostRecord, Manifest, PROBE_SCHEMA};
+
+use super::args::{ConnectionArgs, ProbeArgs, Version};
+use super::settings::Settings;
+
+/// Everything that is needed to go on with a run, but for user name and password.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct RunPlan {
+    pub(super) url: String,
+    pub(super) mqtt: String,
+    pub(super) ca: Option<std::path::PathBuf>,
+    pub(super) cert: Option<std::path::PathBuf>,
+    pub(super) key: Option<std::path::PathBuf>,
+    pub(super) connect_timeout: String,
+    pub(super) design: Design,
+}
+
+impl RunPlan {
+    pub(super) fn new(arguments: &ProbeArgs, settings: &Settings) -> Self {
+        let connection = &arguments.connection;
+        Self {
+            url: settings.url.to_string(),
+            mqtt: match connection.mqtt {
+                Version::V311 => "3.1.1",
+                Version::V5 => "5",
+            }
+            .to_owned(),
+            ca: connection.ca.clone(),
+            cert: connection.cert.clone(),
+            key: connection.key.clone(),
+            connect_timeout: connection.connect_timeout.clone(),
+            design: settings.design.clone(),
+        }
+    }
+
+    /// As if the same had been typed.
+    pub(super) fn connection(&self, typed: &ConnectionArgs) -> ConnectionArgs {
+        ConnectionArgs {
+            mqtt: if self.mqtt == "5" {
+                Version::V5
+            } else {
+                Version::V311
+            },
+            ca: self.ca.clone(),
+            cert: self.cert.clone(),
+            key: self.key.clone(),
+            credentials: typed.credentials.clone(),
+            keep_session: self.design.base.keep_session,
+            connect_timeout: self.connect_timeout.clone(),
+        }
+    }
+}
+
+/// The manifest of a run that is about to begin.
+pub(super) fn new(plan: &RunPlan, settings: &Settings, epoch: Epoch, started_ns: i64) -> Manifest {
+    let design = &plan.design;
+    let base = &design.base;
+    Manifest {
+        schema: PROBE_SCHEMA.into(),
+        tool_version: env!("CARGO_PKG_VERSION").into(),
+        seed: design.seed,
+        started_ns,
+        ended_ns: None,
+        deadline_ns: base.deadline_ns,
+        warmup: u64::from(base.warm_up),
+        blocks: design.repetitions,
+        cells_planned: u32::try_from(design.cells().len()).unwrap_or(u32::MAX),
+        cells_finished: 0,
+        host: host(),
+        clock: ClockRecord {
+            source: "CLOCK_MONOTONIC".into(),
+            epoch_offset_ns: epoch.offset_ns,
+            drift_ns: None,
+            // Publisher and subscriber read the same clock.
+            error_ns: 0,
+        },
+        broker: BrokerRecord {
+            url: Some(settings.url.to_string()),
+            ..BrokerRecord::default()
+        },
+        options: options(plan),
+        plan: serde_json::to_value(plan).unwrap_or_default(),
+        ..Manifest::default()
+    }
+}
+
+/// The options by their long names, as they count.
+fn options(plan: &RunPlan) -> BTreeMap<String, serde_json::Value> {
+    let base = &plan.design.base;
+    let mut options = BTreeMap::new();
+    let mut set = |name: &str, value: serde_json::Value| {
+        options.insert(name.to_owned(), value);
+    };
+    set("url", plan.url.clone().into());
+    set("mqtt", plan.mqtt.clone().into());
+    set("qos", plan.design.qos.clone().into());
+    set("sub-qos", plan.design.subscriber_qos.clone().into());
+    set("payload", plan.design.payload_bytes.clone().into());
+    set("rate", base.rate.map_or("max".into(), Into::into));
+    set("schedule", base.arrivals.name().into());
+    set("repeat", plan.design.repetitions.into());
+    set("publishers", base.publishers.into());
+    set("subscribers", base.subscribers.into());
+    set("window", base.window.into());
+    set("warm-up", base.warm_up.into());
+    set("keep-session", base.keep_session.into());
+    set("nodelay", true.into());
+    set("max-send-lag-ns", base.limits.send_lag_ns.into());
+    set("max-lost-cpu-ratio", base.limits.lost_cpu.into());
+    set("drain-ns", base.drain_ns.into());
+    options
+}
+
+fn host() -> HostRecord {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let model = read("/proc/cpuinfo").and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("model name"))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    });
+    let kernel = |name| read(name).map(|text| text.trim().to_owned());
+    let parts = [
+        kernel("/proc/sys/kernel/osrelease"),
+        kernel("/proc/sys/kernel/version"),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    HostRecord {
+        os: std::env::consts::OS.into(),
+        kernel: parts.join(" "),
+        architecture: std::env::consts::ARCH.into(),
+        cpus: std::thread::available_parallelism().map_or(0, |count| count.get() as u64),
+        cpu_model: model,
+    }
+}

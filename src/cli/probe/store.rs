@@ -1,0 +1,176 @@
+//! The directory of a run: rows are added cell by cell, and what an interrupted run has finished
+//! can be read back.
+
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+
+use crate::cli::error::Failure;
+use crate::cli::output::OutputDirectory;
+use crate::probe::CellResult;
+use crate::probe::rows::{self, Labels};
+use crate::results::{CellRow, Formulas, Manifest, RowWriter, SampleRow, read_table};
+
+use super::failure::ProbeFailure;
+
+/// An output directory with the tables of a run.
+pub(super) struct Store {
+    output: OutputDirectory,
+    samples: RowWriter<File>,
+    cells: RowWriter<File>,
+}
+
+/// What an earlier, interrupted run left.
+pub(super) struct Earlier {
+    pub(super) manifest: Manifest,
+    pub(super) cells: Vec<CellRow>,
+    samples: Option<PathBuf>,
+}
+
+impl Store {
+    /// Makes the directory and begins its tables: whatever is wrong with it shows now.
+    pub(super) fn create(
+        path: &Path,
+        force: bool,
+        formulas: Formulas,
+        manifest: &Manifest,
+    ) -> Result<Self, Failure> {
+        Self::begin(OutputDirectory::open(path, force)?, formulas, manifest)
+    }
+
+    fn begin(
+        mut output: OutputDirectory,
+        formulas: Formulas,
+        manifest: &Manifest,
+    ) -> Result<Self, Failure> {
+        let failed = failure(output.path());
+        // It is in place from the start, so that a run that is killed can go on.
+        output.write("manifest.json", &json(manifest))?;
+        let samples = RowWriter::new::<SampleRow>(output.create("samples.csv")?, formulas);
+        let cells = RowWriter::new::<CellRow>(output.create("cells.csv")?, formulas);
+        let mut store = Self {
+            output,
+            samples: samples.map_err(&failed)?,
+            cells: cells.map_err(&failed)?,
+        };
+        store.flush()?;
+        Ok(store)
+    }
+
+    /// Takes up the directory of an earlier run: its finished cells come first.
+    pub(super) fn resume(
+        path: &Path,
+        earlier: &Earlier,
+        formulas: Formulas,
+        manifest: &Manifest,
+    ) -> Result<Self, Failure> {
+        // A partial file of a run that was killed would be overwritten while it is read.
+        let aside = earlier.samples.as_ref().map(|samples| {
+            let file = tempfile::tempfile_in(path)?;
+            io::copy(&mut File::open(samples)?, &mut &file)?;
+            Ok(file)
+        });
+        let aside = aside.transpose().map_err(failure(path))?;
+        let mut store = Self::begin(OutputDirectory::open(path, false)?, formulas, manifest)?;
+        if let Some(mut file) = aside {
+            io::Seek::rewind(&mut file).map_err(failure(path))?;
+            store.copy(file, &earlier.cells)?;
+        }
+        for cell in &earlier.cells {
+            store.cells.write(cell).map_err(failure(path))?;
+        }
+        store.flush()?;
+        Ok(store)
+    }
+
+    /// Copies the samples of finished cells. A row that was cut off ends it: it is of a cell that
+    /// was not finished.
+    fn copy(&mut self, file: File, cells: &[CellRow]) -> Result<(), Failure> {
+        let failed = failure(self.output.path());
+        let mut result = Ok(());
+        let finished: std::collections::BTreeSet<u32> = cells.iter().map(|row| row.cell).collect();
+        let samples = &mut self.samples;
+        let _ = read_table::<SampleRow>(BufReader::new(file), |row| {
+            if result.is_ok() && finished.contains(&row.cell) {
+                result = samples.write(&row);
+            }
+        });
+        result.map_err(failed)
+    }
+
+    /// Adds a finished cell. Its samples are in the file before the cell itself is.
+    pub(super) fn add(
+        &mut self,
+        result: &CellResult,
+        labels: &Labels,
+        row: &CellRow,
+    ) -> Result<(), Failure> {
+        let failed = failure(self.output.path());
+        rows::samples(result, labels, |row| self.samples.write(row)).map_err(&failed)?;
+        self.samples.flush().map_err(&failed)?;
+        self.cells.write(row).map_err(&failed)?;
+        self.cells.flush().map_err(&failed)
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        let failed = failure(self.output.path());
+        self.samples.flush().map_err(&failed)?;
+        self.cells.flush().map_err(&failed)
+    }
+
+    /// Gives everything its name.
+    pub(super) fn finish(mut self, manifest: &Manifest) -> Result<(), Failure> {
+        self.flush()?;
+        self.output.write("manifest.json", &json(manifest))?;
+        self.output.commit()
+    }
+}
+
+fn json(manifest: &Manifest) -> Vec<u8> {
+    // A manifest has text keys only, so this does not fail.
+    let mut text = serde_json::to_vec_pretty(manifest).unwrap_or_default();
+    text.push(b'\n');
+    text
+}
+
+fn failure(path: &Path) -> impl Fn(io::Error) -> Failure + use<> {
+    let path = path.to_owned();
+    move |source| Failure::Write {
+        path: path.clone(),
+        source,
+    }
+}
+
+impl Earlier {
+    /// Reads what a run left: finished files, or those of a run that was killed.
+    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        let no_run = |detail: String| ProbeFailure::NoRun {
+            path: path.to_owned(),
+            detail,
+        };
+        let find = |name: &str| {
+            let whole = path.join(name);
+            let partial = path.join(format!("{name}.partial"));
+            // A run that goes on writes aside what it will replace in the end.
+            [partial, whole].into_iter().find(|path| path.exists())
+        };
+        let manifest = find("manifest.json").ok_or_else(|| no_run("no manifest.json".into()))?;
+        let text = std::fs::read(manifest).map_err(|error| no_run(error.to_string()))?;
+        let manifest: Manifest = serde_json::from_slice(&text)
+            .map_err(|error| no_run(format!("manifest.json: {error}")))?;
+        if manifest.schema != crate::results::PROBE_SCHEMA {
+            return Err(no_run(format!("manifest.json is {:?}", manifest.schema)).into());
+        }
+        let mut cells = Vec::new();
+        if let Some(path) = find("cells.csv") {
+            let file = File::open(path).map_err(|error| no_run(error.to_string()))?;
+            // The last row may be cut off.
+            let _ = read_table::<CellRow>(BufReader::new(file), |row| cells.push(row));
+        }
+        Ok(Self {
+            manifest,
+            cells,
+            samples: find("samples.csv"),
+        })
+    }
+}

@@ -1,0 +1,167 @@
+//! A cell as rows of samples.csv and cells.csv.
+
+use std::sync::Arc;
+
+use crate::results::{CellRow, Hash64, Outcome, SampleRow};
+use crate::stats::Proportion;
+use crate::time::{TimeDelta, Timestamp};
+
+use super::blocks::Placed;
+use super::cell::CellResult;
+use super::clock::{Epoch, Stamp};
+use super::payload::Payloads;
+use super::tally::{Sorted, Tally};
+
+/// What a row says that the cell itself does not know.
+#[derive(Clone, Debug)]
+pub struct Labels {
+    /// Where the cell stands in the design.
+    pub placed: Placed,
+    /// The part of the experiment.
+    pub part: Arc<str>,
+    /// The publisher's link, where links are a factor.
+    pub link: Option<Arc<str>>,
+    /// The share of packets that links were told to lose.
+    pub packet_loss: Option<f64>,
+    /// What was done to the connections.
+    pub fault: Option<Arc<str>>,
+    /// The client under test.
+    pub client: Arc<str>,
+    /// From the monotonic clock to the calendar's, the same for the whole run.
+    pub epoch: Epoch,
+}
+
+/// Hands every row of samples.csv to `with`, by publisher, receiver and sequence.
+///
+/// # Errors
+///
+/// The first that `with` gives.
+pub fn samples<E>(
+    cell: &CellResult,
+    labels: &Labels,
+    mut with: impl FnMut(&SampleRow) -> Result<(), E>,
+) -> Result<(), E> {
+    let plan = &cell.plan;
+    let at = |stamp: Option<Stamp>| stamp.map(|stamp| labels.epoch.timestamp(stamp));
+    let mut payloads = Payloads::new(plan.tag(), plan.payload_bytes);
+    let names = |kind, count| -> Vec<Arc<str>> {
+        (0..count).map(|n| plan.client_id(kind, n).into()).collect()
+    };
+    let publishers = names('p', plan.publishers);
+    let subscribers = names('s', plan.subscribers);
+    let topics: Vec<Arc<str>> = (0..plan.publishers).map(|n| plan.topic(n).into()).collect();
+    for sample in cell.samples() {
+        let (message, reception) = (sample.message, sample.reception);
+        let name = |names: &[Arc<str>], number: u32| {
+            names
+                .get(number as usize)
+                .map(Arc::clone)
+                .unwrap_or_default()
+        };
+        let row = SampleRow {
+            cell: labels.placed.cell,
+            block: labels.placed.block,
+            repetition: labels.placed.block,
+            sequence: u64::from(sample.sequence),
+            publisher: name(&publishers, sample.publisher),
+            subscriber: name(&subscribers, sample.subscriber),
+            topic: name(&topics, sample.publisher),
+            qos: plan.qos,
+            qos_subscribed: plan.subscriber_qos,
+            payload_bytes: plan.payload_bytes as u64,
+            payload_hash: Some(Hash64(payloads.hash(sample.publisher, sample.index))),
+            link: labels.link.clone(),
+            planned_ns: labels.epoch.timestamp(message.planned),
+            sent_ns: at(message.sent),
+            written_ns: at(message.written),
+            puback_ns: at(message.puback),
+            pubrec_ns: at(message.pubrec),
+            pubrel_ns: at(message.pubrel),
+            pubcomp_ns: at(message.pubcomp),
+            received_ns: at(reception.received),
+            subscriber_ack_ns: at(reception.acknowledged),
+            outcome: sample.outcome,
+            duplicates: u32::from(reception.duplicates),
+            response_ns: sample.response().map(TimeDelta::from_nanos),
+            service_ns: sample.service().map(TimeDelta::from_nanos),
+            send_lag_ns: message.send_lag().map(TimeDelta::from_nanos),
+        };
+        with(&row)?;
+    }
+    Ok(())
+}
+
+/// The row of cells.csv. What comes from captures is for who has them.
+#[must_use]
+pub fn cell(cell: &CellResult, tally: &Tally, labels: &Labels) -> CellRow {
+    let plan = &cell.plan;
+    let at = |stamp: Stamp| -> Option<Timestamp> { Some(labels.epoch.timestamp(stamp)) };
+    let (loss, never) = (tally.loss(), tally.never_arrived());
+    let interval = |p: Proportion| (p.ratio, p.ci_low, p.ci_high);
+    let (loss_ratio, loss_ci_low, loss_ci_high) = interval(loss);
+    let (never_arrived_ratio, never_arrived_ci_low, never_arrived_ci_high) = interval(never);
+    let of = |values: &Sorted, q: f64| values.quantile(q).map(TimeDelta::from_nanos);
+    let median = |values: &Sorted| of(values, 0.5);
+    let response = &tally.response;
+    CellRow {
+        cell: labels.placed.cell,
+        block: labels.placed.block,
+        repetition: labels.placed.block,
+        condition: u32::try_from(labels.placed.condition + 1).unwrap_or(u32::MAX),
+        part: Arc::clone(&labels.part),
+        qos: plan.qos,
+        qos_subscribed: plan.subscriber_qos,
+        payload_bytes: plan.payload_bytes as u64,
+        link: labels.link.clone(),
+        packet_loss_ratio: labels.packet_loss,
+        fault: labels.fault.clone(),
+        schedule: match plan.rate {
+            Some(_) => plan.arrivals.name().into(),
+            None => "closed_loop".into(),
+        },
+        // Without a schedule, what the window let through.
+        rate_per_s: plan.rate.or(tally.sent_per_s).unwrap_or(0.0),
+        publishers: plan.publishers,
+        subscribers: plan.subscribers,
+        window: (plan.qos > 0).then_some(u32::from(cell.window)),
+        client: Arc::clone(&labels.client),
+        start_ns: at(cell.started),
+        end_ns: at(cell.ended),
+        planned: tally.planned(),
+        sent: tally.written(),
+        delivered: tally.count(Outcome::Delivered),
+        late: tally.count(Outcome::Late),
+        lost: tally.lost(),
+        duplicates: tally.duplicates,
+        reordered: tally.reordered,
+        loss_ratio,
+        loss_ci_low,
+        loss_ci_high,
+        never_arrived_ratio,
+        never_arrived_ci_low,
+        never_arrived_ci_high,
+        lost_unacknowledged: tally.count(Outcome::LostUnacknowledged),
+        lost_acknowledged: tally.count(Outcome::LostAcknowledged),
+        lost_unconfirmed: tally.count(Outcome::LostUnconfirmed),
+        not_written: tally.count(Outcome::NotWritten),
+        refused: tally.count(Outcome::Refused),
+        delay_mean_ns: response.mean().map(TimeDelta::from_nanos),
+        delay_median_ns: median(response),
+        delay_p95_ns: of(response, 0.95),
+        delay_p99_ns: of(response, 0.99),
+        delay_max_ns: response.max().map(TimeDelta::from_nanos),
+        delay_negative: response.negative(),
+        service_median_ns: median(&tally.service),
+        send_lag_median_ns: median(&tally.send_lag),
+        send_lag_p99_ns: of(&tally.send_lag, 0.99),
+        puback_median_ns: median(&tally.puback),
+        pubrec_median_ns: median(&tally.pubrec),
+        pubrel_median_ns: median(&tally.pubrel),
+        pubcomp_median_ns: median(&tally.pubcomp),
+        qos2_total_median_ns: median(&tally.qos2_total),
+        saturated: tally.is_saturated(),
+        valid: tally.doubts.is_empty(),
+        invalid_reason: tally.invalid_reason().map(Arc::from),
+        ..CellRow::default()
+    }
+}
