@@ -15,6 +15,7 @@ pub mod design;
 pub mod distrust;
 mod error;
 pub mod handshake;
+mod host;
 pub mod inbound;
 mod inbox;
 mod line;
@@ -36,6 +37,7 @@ mod wait;
 
 pub use cell::{CellProgress, CellResult, Sample, run_cell};
 pub use error::{CellError, LinkError, TlsError};
+pub use host::host_record;
 pub use inbox::Inbox;
 pub use link::Link;
 pub use load::CpuTimes;

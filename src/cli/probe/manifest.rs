@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::probe::clock::Epoch;
 use crate::probe::design::Design;
-use crate::results::{BrokerRecord, ClockRecord, HostRecord, Manifest, PROBE_SCHEMA};
+use crate::probe::host_record;
+use crate::results::{BrokerRecord, ClockRecord, Manifest, PROBE_SCHEMA};
 
 use super::args::{ConnectionArgs, ProbeArgs, Version};
 use super::settings::Settings;
@@ -74,7 +75,7 @@ pub(super) fn new(plan: &RunPlan, settings: &Settings, epoch: Epoch, started_ns:
         blocks: design.repetitions,
         cells_planned: u32::try_from(design.cells().len()).unwrap_or(u32::MAX),
         cells_finished: 0,
-        host: host(),
+        host: host_record(),
         clock: ClockRecord {
             source: "CLOCK_MONOTONIC".into(),
             epoch_offset_ns: epoch.offset_ns,
@@ -117,25 +118,4 @@ fn options(plan: &RunPlan) -> BTreeMap<String, serde_json::Value> {
     set("max-lost-cpu-ratio", base.limits.lost_cpu.into());
     set("drain-ns", base.drain_ns.into());
     options
-}
-
-fn host() -> HostRecord {
-    let read = |path: &str| std::fs::read_to_string(path).ok();
-    let model = read("/proc/cpuinfo").and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("model name"))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    });
-    let kernel = |name| read(name).map(|text| text.trim().to_owned());
-    let parts = [
-        kernel("/proc/sys/kernel/osrelease"),
-        kernel("/proc/sys/kernel/version"),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    HostRecord {
-        os: std::env::consts::OS.into(),
-        kernel: parts.join(" "),
-        architecture: std::env::consts::ARCH.into(),
-        cpus: std::thread::available_parallelism().map_or(0, |count| count.get() as u64),
-        cpu_model: model,
-    }
 }
