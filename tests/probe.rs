@@ -5,6 +5,10 @@ mod mosquitto;
 #[path = "common/tool.rs"]
 mod tool;
 
+#[path = "probe/captured.rs"]
+mod captured;
+#[path = "probe/faults.rs"]
+mod faults;
 #[path = "probe/hostile.rs"]
 mod hostile;
 #[path = "probe/security.rs"]
@@ -30,7 +34,7 @@ fn measure(arguments: &[&str]) -> Output {
 
 fn probe(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mqttscope"));
-    command.arg("probe").args(arguments);
+    command.args(["probe", "--no-baseline"]).args(arguments);
     command
         .env_remove("MQTTSCOPE_USERNAME")
         .env_remove("MQTTSCOPE_PASSWORD");

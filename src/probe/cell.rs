@@ -207,6 +207,22 @@ pub fn run_cell(
     result
 }
 
+/// Connects once and goes again: whether the broker lets us in.
+///
+/// # Errors
+///
+/// Why it does not.
+pub fn knock(
+    plan: &CellPlan,
+    dialect: &Dialect,
+    connector: &dyn Connector,
+) -> Result<(), CellError> {
+    line::knock(plan, dialect, connector).map_err(|error| CellError::Connect {
+        client: Role::Control.to_string(),
+        error,
+    })
+}
+
 fn connect_all(
     context: &Context<'_>,
     count: u32,

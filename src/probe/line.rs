@@ -157,6 +157,19 @@ pub(super) fn reconnect<'scope>(
     }
 }
 
+/// Connects and goes again.
+pub(super) fn knock(
+    plan: &CellPlan,
+    dialect: &Dialect,
+    connector: &dyn Connector,
+) -> Result<(), LinkError> {
+    let mut introduction = introduction(plan, Role::Control, true);
+    introduction.keep_session = false;
+    let (mut link, _) = handshake::open(connector, Role::Control, dialect, &introduction)?;
+    handshake::write_disconnect(&mut link, dialect.level, true);
+    link.flush(|_| {})
+}
+
 /// Takes a session away that was kept: what a broker keeps for a client that never comes back
 /// takes its memory.
 pub(super) fn end_session(context: &Context<'_>, role: Role) {

@@ -35,7 +35,7 @@ mod target;
 mod tls;
 mod wait;
 
-pub use cell::{CellProgress, CellResult, Sample, run_cell};
+pub use cell::{CellProgress, CellResult, Sample, knock, run_cell};
 pub use error::{CellError, LinkError, TlsError};
 pub use host::host_record;
 pub use inbox::Inbox;

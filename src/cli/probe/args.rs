@@ -3,12 +3,23 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ProbeArgs {
     /// The broker: mqtt://HOST:PORT, or mqtts://HOST:PORT for TLS
     #[arg(value_name = "URL", default_value = "mqtt://localhost:1883")]
     pub(super) url: String,
+
+    /// Measure an embedded broker on this machine's loopback instead: nothing has to be installed.
+    /// It forwards QoS 2 messages at pubrel, as mosquitto does, or at publish
+    #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true,
+          default_missing_value = "pubrel", value_enum, conflicts_with = "resume")]
+    pub(super) embedded: Option<Forwarding>,
+
+    /// Do not measure the tool's own floor against an embedded broker first
+    #[arg(long)]
+    pub(super) no_baseline: bool,
 
     #[command(flatten)]
     pub(super) design: DesignArgs,
@@ -169,6 +180,15 @@ pub(super) struct TrustArgs {
     /// time than this
     #[arg(long, value_name = "PERCENT", default_value = "5%")]
     pub(super) max_lost_cpu: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Forwarding {
+    /// When the publisher released it
+    Pubrel,
+    /// When it came
+    Publish,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

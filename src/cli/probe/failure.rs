@@ -34,6 +34,10 @@ pub(in crate::cli) enum ProbeFailure {
         finished: u32,
         error: CellError,
     },
+    /// The embedded broker did not start.
+    Embedded(io::Error),
+    /// The null measurement failed.
+    Baseline(CellError),
     /// Ctrl-C; what was finished is kept.
     Interrupted {
         finished: usize,
@@ -96,6 +100,15 @@ impl fmt::Display for ProbeFailure {
                 }
                 Ok(())
             }
+            Self::Embedded(error) => write!(f, "the embedded broker does not start: {error}"),
+            Self::Baseline(CellError::Interrupted) => {
+                f.write_str("interrupted before the first cell")
+            }
+            Self::Baseline(error) => write!(
+                f,
+                "the measurement against the embedded broker failed: {error}; --no-baseline leaves \
+                 it out"
+            ),
             Self::Interrupted {
                 finished,
                 planned,

@@ -9,13 +9,14 @@ use crate::probe::design::Design;
 use crate::probe::host_record;
 use crate::results::{BrokerRecord, ClockRecord, Manifest, PROBE_SCHEMA};
 
-use super::args::{ConnectionArgs, ProbeArgs, Version};
+use super::args::{ConnectionArgs, Forwarding, ProbeArgs, Version};
 use super::settings::Settings;
 
 /// Everything that is needed to go on with a run, but for user name and password.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct RunPlan {
     pub(super) url: String,
+    pub(super) embedded: Option<Forwarding>,
     pub(super) mqtt: String,
     pub(super) ca: Option<std::path::PathBuf>,
     pub(super) cert: Option<std::path::PathBuf>,
@@ -29,6 +30,7 @@ impl RunPlan {
         let connection = &arguments.connection;
         Self {
             url: settings.url.to_string(),
+            embedded: settings.embedded,
             mqtt: match connection.mqtt {
                 Version::V311 => "3.1.1",
                 Version::V5 => "5",
@@ -83,13 +85,24 @@ pub(super) fn new(plan: &RunPlan, settings: &Settings, epoch: Epoch, started_ns:
             // Publisher and subscriber read the same clock.
             error_ns: 0,
         },
-        broker: BrokerRecord {
-            url: Some(settings.url.to_string()),
-            ..BrokerRecord::default()
-        },
+        broker: broker(settings),
         options: options(plan),
         plan: serde_json::to_value(plan).unwrap_or_default(),
         ..Manifest::default()
+    }
+}
+
+fn broker(settings: &Settings) -> BrokerRecord {
+    match settings.embedded {
+        Some(_) => BrokerRecord {
+            name: "embedded".into(),
+            version: Some(env!("CARGO_PKG_VERSION").into()),
+            ..BrokerRecord::default()
+        },
+        None => BrokerRecord {
+            url: Some(settings.url.to_string()),
+            ..BrokerRecord::default()
+        },
     }
 }
 
@@ -100,7 +113,13 @@ fn options(plan: &RunPlan) -> BTreeMap<String, serde_json::Value> {
     let mut set = |name: &str, value: serde_json::Value| {
         options.insert(name.to_owned(), value);
     };
-    set("url", plan.url.clone().into());
+    match plan.embedded {
+        Some(_) => set(
+            "embedded",
+            serde_json::to_value(plan.embedded).unwrap_or_default(),
+        ),
+        None => set("url", plan.url.clone().into()),
+    }
     set("mqtt", plan.mqtt.clone().into());
     set("qos", plan.design.qos.clone().into());
     set("sub-qos", plan.design.subscriber_qos.clone().into());

@@ -1,10 +1,12 @@
 //! `mqttscope probe`
 
 mod args;
+mod baseline;
 mod failure;
 mod manifest;
 mod progress;
 mod settings;
+mod site;
 mod store;
 mod table;
 
@@ -14,10 +16,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::probe::blocks::Placed;
 use crate::probe::clock::{self, Epoch};
 use crate::probe::rows::{self, Labels};
 use crate::probe::tally::Tally;
+use crate::probe::{self, blocks::Placed};
 use crate::probe::{CellError, CellPlan, run_cell};
 use crate::results::{CellRow, Manifest};
 
@@ -27,6 +29,7 @@ use super::terminal::complain;
 pub(super) use args::ProbeArgs;
 pub(super) use failure::ProbeFailure;
 
+use baseline::Floor;
 use manifest::RunPlan;
 use progress::Progress;
 use settings::Settings;
@@ -34,6 +37,10 @@ use store::{Earlier, Store};
 
 pub(super) fn run(arguments: &ProbeArgs) -> Result<(), Failure> {
     let mut run = Run::new(arguments)?;
+    run.knock()?;
+    if !arguments.no_baseline && run.manifest.baseline.is_none() {
+        run.baseline()?;
+    }
     let outcome = run.measure();
     run.end(arguments, outcome)
 }
@@ -107,6 +114,28 @@ impl Run {
         })
     }
 
+    /// Whether the broker lets us in at all, before anything takes time.
+    fn knock(&self) -> Result<(), Failure> {
+        let cells = self.settings.design.cells();
+        let Some((placed, plan)) = cells.first() else {
+            return Ok(());
+        };
+        let settings = &self.settings;
+        probe::knock(plan, &settings.dialect, &settings.site.connector)
+            .map_err(|error| self.failure(placed.cell, error))
+    }
+
+    /// The tool's own floor. Where the embedded broker is measured anyway there is no other.
+    fn baseline(&mut self) -> Result<(), Failure> {
+        if self.settings.embedded.is_some() {
+            return Ok(());
+        }
+        let (design, timeout) = (&self.settings.design, self.settings.timeout);
+        let floors = baseline::measure(design, timeout, &|| !progress::is_set(&self.interrupt))?;
+        self.manifest.baseline = serde_json::to_value(floors).ok();
+        Ok(())
+    }
+
     /// Measures the cells that are missing, until one cannot be measured.
     fn measure(&mut self) -> Result<(), Failure> {
         let cells = self.settings.design.cells();
@@ -140,7 +169,7 @@ impl Run {
             progress.show(state);
             !progress::is_set(&self.interrupt)
         };
-        let (dialect, connector) = (&self.settings.dialect, &self.settings.connector);
+        let (dialect, connector) = (&self.settings.dialect, &self.settings.site.connector);
         let result = run_cell(plan, dialect, connector, &mut watch)
             .map_err(|error| self.failure(placed.cell, error))?;
         let tally = Tally::new(&result);
@@ -239,7 +268,7 @@ impl Run {
                 directory: self.directory.clone().filter(|_| !self.rows.is_empty()),
             },
             error => ProbeFailure::Cell {
-                broker: self.settings.url.to_string(),
+                broker: self.settings.site.name.clone(),
                 cell,
                 finished: u32::try_from(self.rows.len()).unwrap_or(u32::MAX),
                 error,
@@ -269,7 +298,13 @@ impl Run {
         let text = if arguments.json {
             table::json(&self.manifest, &self.rows).map_err(|e| Failure::stdout(e.into()))?
         } else {
-            table::render(&self.rows)
+            let floors = self.manifest.baseline.clone().unwrap_or_default();
+            let floors: Vec<Floor> = serde_json::from_value(floors).unwrap_or_default();
+            let mut text = table::render(&self.rows);
+            if !floors.is_empty() {
+                text.push_str(&baseline::render(&floors));
+            }
+            text
         };
         io::stdout()
             .lock()

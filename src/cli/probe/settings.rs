@@ -8,20 +8,22 @@ use crate::cli::settings::duration;
 use crate::mqtt::{ProtocolLevel, topic};
 use crate::probe::design::Design;
 use crate::probe::{
-    Arrivals, BrokerUrl, CellPlan, Credentials, Dialect, Direct, Extent, Limits, Tls, TlsFiles,
-    is_loopback,
+    Arrivals, BrokerUrl, CellPlan, Credentials, Dialect, Extent, Limits, Tls, TlsFiles, is_loopback,
 };
 use crate::results::Formulas;
 
-use super::args::{ConnectionArgs, DesignArgs, ProbeArgs, TrustArgs, Version};
+use super::args::{ConnectionArgs, DesignArgs, Forwarding, ProbeArgs, TrustArgs, Version};
 use super::failure::ProbeFailure;
 use super::manifest::RunPlan;
+use super::site::Site;
 
 /// What a run works with.
 pub(super) struct Settings {
     pub(super) url: BrokerUrl,
     pub(super) dialect: Dialect,
-    pub(super) connector: Direct,
+    pub(super) site: Site,
+    pub(super) timeout: Duration,
+    pub(super) embedded: Option<Forwarding>,
     pub(super) design: Design,
     pub(super) formulas: Formulas,
 }
@@ -37,7 +39,13 @@ impl Settings {
             error,
         })?;
         let design = design(arguments, seed)?;
-        Self::with(url, design, &arguments.connection, arguments)
+        Self::with(
+            url,
+            design,
+            &arguments.connection,
+            arguments,
+            arguments.embedded,
+        )
     }
 
     /// Those of an earlier run, to go on with it.
@@ -47,7 +55,8 @@ impl Settings {
             error,
         })?;
         let connection = plan.connection(&arguments.connection);
-        Self::with(url, plan.design.clone(), &connection, arguments)
+        let design = plan.design.clone();
+        Self::with(url, design, &connection, arguments, plan.embedded)
     }
 
     fn with(
@@ -55,20 +64,24 @@ impl Settings {
         design: Design,
         connection: &ConnectionArgs,
         arguments: &ProbeArgs,
+        embedded: Option<Forwarding>,
     ) -> Result<Self, Failure> {
         for (_, plan) in design.cells() {
             plan.check()
                 .map_err(|error| ProbeFailure::Plan(error.to_string()))?;
         }
-        guard(&url, &design, arguments.yes)?;
+        if embedded.is_none() {
+            guard(&url, &design, arguments.yes)?;
+        }
         let timeout = span("--connect-timeout", &connection.connect_timeout)?;
         Ok(Self {
             dialect: dialect(&url, connection, timeout)?,
-            connector: Direct {
-                host: url.host.clone(),
-                port: url.port,
-                timeout,
+            site: match embedded {
+                Some(forwarding) => Site::embedded(forwarding, timeout)?,
+                None => Site::of(&url, timeout),
             },
+            timeout,
+            embedded,
             url,
             design,
             formulas: if arguments.raw_csv {

@@ -1,0 +1,110 @@
+//! The same run seen twice: by the prober, and by the passive analysis of its packets.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::tool::{Row, may_skip, mqttscope, table};
+use super::{broker, directory, measure, number};
+
+/// tcpdump on the loopback, listening.
+fn tcpdump(port: u16, path: &Path) -> Option<Child> {
+    let mut child = Command::new("tcpdump")
+        .args([
+            "-i",
+            "lo",
+            "-U",
+            "--immediate-mode",
+            "-B",
+            "16384",
+            "-s",
+            "0",
+            "-w",
+        ])
+        .arg(path)
+        .arg(format!("tcp port {port}"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .ok()?;
+    let mut errors = BufReader::new(child.stderr.take()?);
+    let mut line = String::new();
+    while !line.contains("listening on") {
+        line.clear();
+        if errors.read_line(&mut line).unwrap_or(0) == 0 {
+            // It may not capture here.
+            child.wait().unwrap();
+            return None;
+        }
+    }
+    // It goes on saying things, which nobody reads.
+    child.stderr = Some(errors.into_inner());
+    Some(child)
+}
+
+#[test]
+fn the_prober_and_the_packets_agree() {
+    let Some(broker) = broker() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let capture = dir.path().join("run.pcap");
+    let Some(mut tcpdump) = tcpdump(broker.port, &capture) else {
+        return may_skip("tcpdump that may capture on lo");
+    };
+    let (run, analysis) = (dir.path().join("run"), dir.path().join("analysis"));
+    measure(&[
+        &broker.url(),
+        "--rate",
+        "200",
+        "--count",
+        "150",
+        "--payload",
+        "16,1400",
+        "--warm-up",
+        "0",
+        "-o",
+        directory(&run),
+    ]);
+    // The last packets are in the file when a later one is: the goodbyes are behind all messages.
+    let id = nix::unistd::Pid::from_raw(tcpdump.id().try_into().unwrap());
+    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGINT).unwrap();
+    tcpdump.wait().unwrap();
+    let port = broker.port.to_string();
+    mqttscope([
+        "analyze",
+        directory(&capture),
+        "-p",
+        &port,
+        "--only",
+        "tables",
+        "-o",
+        directory(&analysis),
+    ]);
+    let samples = table(&run.join("samples.csv"));
+    let deliveries: BTreeMap<String, Row> = table(&analysis.join("deliveries.csv"))
+        .into_iter()
+        .map(|row| (row["payload_hash"].clone(), row))
+        .collect();
+    assert_eq!(samples.len(), 3 * 2 * 150);
+    let mut differences = Vec::new();
+    for sample in &samples {
+        let hash = &sample["payload_hash"];
+        let delivery = deliveries.get(hash).unwrap_or_else(|| panic!("{sample:?}"));
+        for column in ["publisher", "subscriber", "outcome", "topic"] {
+            assert_eq!(sample[column], delivery[column], "{sample:?} {delivery:?}");
+        }
+        assert_eq!(sample["qos"], delivery["qos_published"]);
+        // What the prober sees holds what the packets see: it stamps before the write and after
+        // the read. One clock is monotonic and the other the calendar's, so not to the nanosecond.
+        differences.push(number(sample, "service_ns") - number(delivery, "delay_ns"));
+    }
+    differences.sort_unstable();
+    let median = differences[differences.len() / 2];
+    eprintln!(
+        "service − delay on the wire: {median} ns at the median of {}",
+        differences.len()
+    );
+    assert!(
+        median > -1_000_000,
+        "the prober cannot be faster than the packets: {median}"
+    );
+}
