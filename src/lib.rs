@@ -76,6 +76,7 @@ pub mod lint;
 pub mod mqtt;
 pub mod payload;
 pub mod probe;
+pub mod proxy;
 pub mod report;
 pub mod results;
 pub mod session;
