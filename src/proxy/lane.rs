@@ -212,7 +212,7 @@ mod tests {
     fn bytes_stay_in_order() {
         let mut link = Link::new(ms(3), Rate::from_bytes_per_s(700_000));
         let mut lane = Lane::new(usize::MAX);
-        let (mut sent, mut got) = (Vec::new(), Vec::new());
+        let (mut sent, mut got): (Vec<u8>, Vec<u8>) = (Vec::new(), Vec::new());
         for step in 0..2_000u64 {
             let bytes: Vec<u8> = (0..step * 31 % 97).map(|i| (step + i) as u8).collect();
             lane.push(&bytes, ms(step), &mut link);
