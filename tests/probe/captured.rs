@@ -1,4 +1,8 @@
 //! The same run seen twice: by the prober, and by the passive analysis of its packets.
+#![allow(
+    clippy::print_stderr,
+    reason = "by how much they differ is worth a line"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};

@@ -1,0 +1,113 @@
+//! The measuring client against a mosquitto of its own on the loopback: how many messages per
+//! second go through, how exactly they are sent, and what a hundred publishers change.
+//!
+//! `cargo bench --bench probe`. Everything runs on this machine, so tester and broker share its
+//! processors: an idle one is needed, and the results are its own.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints its results"
+)]
+
+#[path = "../tests/support/mosquitto.rs"]
+mod mosquitto;
+
+use std::time::Duration;
+
+use mosquitto::Mosquitto;
+use mqttscope::ProtocolLevel;
+use mqttscope::probe::tally::Tally;
+use mqttscope::probe::{
+    Arrivals, CellPlan, CellResult, Credentials, Dialect, Direct, Extent, run_cell,
+};
+
+fn main() {
+    // Wide windows lose messages in mosquitto's default configuration.
+    let options = "allow_anonymous true\nmax_inflight_messages 0\nmax_queued_messages 0";
+    let Some(broker) = Mosquitto::start(|_| options.to_owned()) else {
+        eprintln!("skipped: there is no mosquitto");
+        return;
+    };
+    println!("throughput: 128 bytes, window 100, one publisher and one subscriber in one process");
+    for (qos, count) in [(0, 400_000), (1, 200_000), (2, 120_000)] {
+        let mut rates: Vec<f64> = (0..5)
+            .map(|run| throughput(&broker, qos, count, run))
+            .collect();
+        rates.sort_by(f64::total_cmp);
+        println!(
+            "  QoS {qos}: {:.0} messages/s at the median of 5 runs of {count} ({:.0} to {:.0})",
+            rates[2], rates[0], rates[4]
+        );
+    }
+    println!("scheduling: 16 bytes, QoS 0, Poisson, sent - planned");
+    for (publishers, rate, count) in [(1, 1_000.0, 20_000), (100, 10.0, 200)] {
+        let plan = CellPlan {
+            publishers,
+            rate: Some(rate),
+            extent: Extent::Count(count),
+            warm_up: count / 10,
+            ..CellPlan::default()
+        };
+        let tally = Tally::new(&run(&broker, plan));
+        let us = |q| tally.send_lag.quantile(q).unwrap_or(0) as f64 / 1e3;
+        let delay = |q| tally.response.quantile(q).unwrap_or(0) as f64 / 1e3;
+        println!(
+            "  {publishers} publisher(s) of {rate}/s: send lag p50 {:.1} us, p99 {:.1} us; \
+             delay p50 {:.1} us, p99 {:.1} us; {} of {} arrived",
+            us(0.5),
+            us(0.99),
+            delay(0.5),
+            delay(0.99),
+            tally.response.values().len(),
+            tally.planned(),
+        );
+    }
+}
+
+/// Messages per second from the first sent to the last received.
+fn throughput(broker: &Mosquitto, qos: u8, count: u32, run_number: u64) -> f64 {
+    let plan = CellPlan {
+        run: run_number + 1,
+        qos,
+        subscriber_qos: qos,
+        payload_bytes: 128,
+        arrivals: Arrivals::Fixed,
+        rate: None,
+        extent: Extent::Count(count),
+        window: 100,
+        ..CellPlan::default()
+    };
+    let result = run(broker, plan);
+    let first = result.messages().filter_map(|message| message.sent).min();
+    let last = result
+        .samples()
+        .filter_map(|sample| sample.reception.received)
+        .max();
+    let received = result
+        .samples()
+        .filter(|sample| sample.reception.received.is_some())
+        .count();
+    assert_eq!(received, count as usize, "nothing is lost");
+    let (Some(first), Some(last)) = (first, last) else {
+        return 0.0;
+    };
+    received as f64 / (last.since(first) as f64 / 1e9)
+}
+
+fn run(broker: &Mosquitto, plan: CellPlan) -> CellResult {
+    let dialect = Dialect {
+        level: ProtocolLevel::V5,
+        tls: None,
+        credentials: Credentials::default(),
+        timeout: Duration::from_secs(5),
+    };
+    let connector = Direct {
+        host: "127.0.0.1".into(),
+        port: broker.port,
+        timeout: Duration::from_secs(5),
+    };
+    match run_cell(&plan, &dialect, &connector, &mut |_| true) {
+        Ok(result) => result,
+        Err(error) => panic!("{error}"),
+    }
+}
