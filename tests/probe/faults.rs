@@ -199,3 +199,77 @@ fn the_embedded_broker_needs_nothing_installed() {
     let (_, samples) = run(&plan(2), config);
     assert!(samples.iter().all(|row| row.outcome == Outcome::Delivered));
 }
+
+/// Through the proxy, every byte takes a known time each way. No message can be faster than the
+/// trips that its QoS needs; benches/ has how near the median comes.
+#[test]
+fn a_known_delay_is_in_every_delay() {
+    const EACH_WAY: i64 = 30_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    measure(&[
+        "--embedded",
+        "--delay",
+        "30ms",
+        "--rate",
+        "100",
+        "--count",
+        "40",
+        "--warm-up",
+        "0",
+        "-o",
+        path,
+    ]);
+    let samples = table(&dir.path().join("samples.csv"));
+    assert_eq!(samples.len(), 120);
+    for row in &samples {
+        assert_eq!(row["outcome"], "delivered");
+        // PUBLISH in and out; at QoS 2 PUBREC and PUBREL come before it goes out.
+        let trips = if row["qos"] == "2" { 4 } else { 2 };
+        assert!(number(row, "service_ns") >= trips * EACH_WAY, "{row:?}");
+        let sent = number(row, "sent_ns");
+        match row["qos"].as_str() {
+            "1" => assert!(number(row, "puback_ns") - sent >= 2 * EACH_WAY),
+            "2" => assert!(number(row, "pubcomp_ns") - sent >= 4 * EACH_WAY),
+            _ => {}
+        }
+    }
+    for cell in table(&dir.path().join("cells.csv")) {
+        assert_eq!(cell["fault"], "delay 30ms");
+    }
+}
+
+/// Outages cut the connections; sessions are resumed and nothing acknowledged is lost at QoS 1
+/// and 2. What was asked for makes no cell invalid by itself.
+#[test]
+fn outages_are_lived_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let output = measure(&[
+        "--embedded",
+        "--outage",
+        "every 400ms for 100ms",
+        "--qos",
+        "1,2",
+        "--rate",
+        "100",
+        "--count",
+        "100",
+        "-o",
+        path,
+    ]);
+    let cells = table(&dir.path().join("cells.csv"));
+    assert_eq!(cells.len(), 2);
+    for cell in &cells {
+        assert_eq!(cell["fault"], "outage every 400ms for 100ms");
+        assert_eq!(number(cell, "delivered"), 100, "{cell:?}");
+        assert!(
+            !cell["invalid_reason"].contains("a connection was lost"),
+            "{cell:?}"
+        );
+    }
+    let exactly_once = cells.iter().find(|cell| cell["qos"] == "2").unwrap();
+    assert_eq!(exactly_once["duplicates"], "0");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("reconnections"), "{errors}");
+}

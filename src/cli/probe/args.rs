@@ -28,6 +28,9 @@ pub(in crate::cli) struct ProbeArgs {
     pub(super) connection: ConnectionArgs,
 
     #[command(flatten)]
+    pub(super) faults: FaultArgs,
+
+    #[command(flatten)]
     pub(super) trust: TrustArgs,
 
     /// Write samples.csv, cells.csv and manifest.json to this directory
@@ -158,13 +161,39 @@ pub(super) struct ConnectionArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) credentials: Option<PathBuf>,
 
-    /// Keep sessions when a connection is lost, and resume them
+    /// Keep sessions when a connection is lost, and resume them (so with --outage and --reset)
     #[arg(long)]
     pub(super) keep_session: bool,
 
     /// How long to wait for the broker's answer when connecting
     #[arg(long, value_name = "DURATION", default_value = "5s")]
     pub(super) connect_timeout: String,
+}
+
+/// What is done to the connections, by a proxy of this process between clients and broker. Its
+/// schedule begins anew with each cell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[command(next_help_heading = "Faults")]
+pub(super) struct FaultArgs {
+    /// Reset all connections, and refuse new ones for a while: 'every 10s for 2s'
+    #[arg(long, value_name = "SCHEDULE")]
+    pub(super) outage: Option<String>,
+
+    /// Reset all connections: 'every 7s'
+    #[arg(long, value_name = "SCHEDULE")]
+    pub(super) reset: Option<String>,
+
+    /// Let no byte move for a while: 'every 5s for 1s'
+    #[arg(long, value_name = "SCHEDULE")]
+    pub(super) stall: Option<String>,
+
+    /// Let so many bytes through in each direction, all clients together: 64kB/s, 8Mbit/s
+    #[arg(long, value_name = "RATE")]
+    pub(super) throttle: Option<String>,
+
+    /// Hold every byte back for so long, in each direction: 20ms
+    #[arg(long, value_name = "DURATION")]
+    pub(super) delay: Option<String>,
 }
 
 /// When the tool distrusts itself.

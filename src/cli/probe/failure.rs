@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::probe::{CellError, TlsFileError, UrlError};
+use crate::proxy::ConditionError;
 
 #[derive(Debug)]
 pub(in crate::cli) enum ProbeFailure {
@@ -18,6 +19,10 @@ pub(in crate::cli) enum ProbeFailure {
         option: &'static str,
         text: String,
         wanted: &'static str,
+    },
+    Condition {
+        option: &'static str,
+        error: ConditionError,
     },
     /// The options do not go together.
     Plan(String),
@@ -36,6 +41,11 @@ pub(in crate::cli) enum ProbeFailure {
     },
     /// The embedded broker did not start.
     Embedded(io::Error),
+    /// The proxy between clients and broker did not start.
+    Proxy {
+        target: String,
+        source: io::Error,
+    },
     /// The null measurement failed.
     Baseline(CellError),
     /// Ctrl-C; what was finished is kept.
@@ -61,9 +71,11 @@ pub(in crate::cli) enum ProbeFailure {
 impl ProbeFailure {
     pub(in crate::cli) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Url { .. } | Self::Option { .. } | Self::Plan(_) | Self::Flood(_) => {
-                ExitCode::from(2)
-            }
+            Self::Url { .. }
+            | Self::Option { .. }
+            | Self::Condition { .. }
+            | Self::Plan(_)
+            | Self::Flood(_) => ExitCode::from(2),
             Self::Invalid(_) => ExitCode::from(3),
             _ => ExitCode::FAILURE,
         }
@@ -79,6 +91,11 @@ impl fmt::Display for ProbeFailure {
                 text,
                 wanted,
             } => write!(f, "{option} {text:?} is not understood: write {wanted}"),
+            Self::Condition { option, error } => write!(f, "{option}: {error}"),
+            Self::Proxy { target, source } => write!(
+                f,
+                "the proxy for {target} does not start: {source}; is the host's name right?"
+            ),
             Self::Plan(detail) => f.write_str(detail),
             Self::Flood(detail) => write!(
                 f,

@@ -9,7 +9,7 @@ use crate::probe::design::Design;
 use crate::probe::host_record;
 use crate::results::{BrokerRecord, ClockRecord, Manifest, PROBE_SCHEMA};
 
-use super::args::{ConnectionArgs, Forwarding, ProbeArgs, Version};
+use super::args::{ConnectionArgs, FaultArgs, Forwarding, ProbeArgs, Version};
 use super::settings::Settings;
 
 /// Everything that is needed to go on with a run, but for user name and password.
@@ -17,6 +17,8 @@ use super::settings::Settings;
 pub(super) struct RunPlan {
     pub(super) url: String,
     pub(super) embedded: Option<Forwarding>,
+    #[serde(default)]
+    pub(super) faults: FaultArgs,
     pub(super) mqtt: String,
     pub(super) ca: Option<std::path::PathBuf>,
     pub(super) cert: Option<std::path::PathBuf>,
@@ -31,6 +33,7 @@ impl RunPlan {
         Self {
             url: settings.url.to_string(),
             embedded: settings.embedded,
+            faults: settings.faults.clone(),
             mqtt: match connection.mqtt {
                 Version::V311 => "3.1.1",
                 Version::V5 => "5",
@@ -119,6 +122,9 @@ fn options(plan: &RunPlan) -> BTreeMap<String, serde_json::Value> {
             serde_json::to_value(plan.embedded).unwrap_or_default(),
         ),
         None => set("url", plan.url.clone().into()),
+    }
+    if let Some(faults) = plan.faults.describe() {
+        set("faults", faults.into());
     }
     set("mqtt", plan.mqtt.clone().into());
     set("qos", plan.design.qos.clone().into());

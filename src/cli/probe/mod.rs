@@ -3,6 +3,7 @@
 mod args;
 mod baseline;
 mod failure;
+mod faults;
 mod manifest;
 mod progress;
 mod settings;
@@ -170,6 +171,8 @@ impl Run {
             !progress::is_set(&self.interrupt)
         };
         let (dialect, connector) = (&self.settings.dialect, &self.settings.site.connector);
+        let before = self.settings.site.counts();
+        self.settings.site.begin_cell();
         let result = run_cell(plan, dialect, connector, &mut watch)
             .map_err(|error| self.failure(placed.cell, error))?;
         let tally = Tally::new(&result);
@@ -178,7 +181,7 @@ impl Run {
             part: "probe".into(),
             link: None,
             packet_loss: None,
-            fault: None,
+            fault: self.settings.faults.describe().map(Arc::from),
             client: "measuring".into(),
             epoch: self.epoch,
         };
@@ -187,6 +190,11 @@ impl Run {
             store.add(&result, &labels, &row)?;
         }
         self.note(&result, &tally);
+        let cut = self.settings.site.counts().cut - before.cut;
+        if cut > 0 {
+            let text = format!("cell {}: the proxy cut {cut} connections", placed.cell);
+            self.manifest.notes.push(text);
+        }
         self.rows.push(row.clone());
         Ok(row)
     }

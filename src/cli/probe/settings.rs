@@ -12,7 +12,9 @@ use crate::probe::{
 };
 use crate::results::Formulas;
 
-use super::args::{ConnectionArgs, DesignArgs, Forwarding, ProbeArgs, TrustArgs, Version};
+use super::args::{
+    ConnectionArgs, DesignArgs, FaultArgs, Forwarding, ProbeArgs, TrustArgs, Version,
+};
 use super::failure::ProbeFailure;
 use super::manifest::RunPlan;
 use super::site::Site;
@@ -24,6 +26,7 @@ pub(super) struct Settings {
     pub(super) site: Site,
     pub(super) timeout: Duration,
     pub(super) embedded: Option<Forwarding>,
+    pub(super) faults: FaultArgs,
     pub(super) design: Design,
     pub(super) formulas: Formulas,
 }
@@ -44,7 +47,7 @@ impl Settings {
             design,
             &arguments.connection,
             arguments,
-            arguments.embedded,
+            (arguments.embedded, arguments.faults.clone()),
         )
     }
 
@@ -56,7 +59,8 @@ impl Settings {
         })?;
         let connection = plan.connection(&arguments.connection);
         let design = plan.design.clone();
-        Self::with(url, design, &connection, arguments, plan.embedded)
+        let target = (plan.embedded, plan.faults.clone());
+        Self::with(url, design, &connection, arguments, target)
     }
 
     fn with(
@@ -64,7 +68,7 @@ impl Settings {
         design: Design,
         connection: &ConnectionArgs,
         arguments: &ProbeArgs,
-        embedded: Option<Forwarding>,
+        (embedded, faults): (Option<Forwarding>, FaultArgs),
     ) -> Result<Self, Failure> {
         for (_, plan) in design.cells() {
             plan.check()
@@ -79,7 +83,9 @@ impl Settings {
             site: match embedded {
                 Some(forwarding) => Site::embedded(forwarding, timeout)?,
                 None => Site::of(&url, timeout),
-            },
+            }
+            .through(faults.conditions()?)?,
+            faults,
             timeout,
             embedded,
             url,
@@ -201,7 +207,8 @@ fn base(arguments: &ProbeArgs, seed: u64) -> Result<CellPlan, Failure> {
             None => deadline_ns.saturating_mul(2),
         },
         seed,
-        keep_session: arguments.connection.keep_session,
+        keep_session: arguments.connection.keep_session || arguments.faults.cuts(),
+        disturbed: arguments.faults.disturbs(),
         topic_prefix: prefix.to_owned(),
         limits: limits(&arguments.trust)?,
         ..CellPlan::default()

@@ -1,11 +1,13 @@
 //! Where the clients connect to: the broker that was named, or an embedded one.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use crate::broker::{Broker, Config, Qos2Forwarding};
 use crate::cli::error::Failure;
 use crate::probe::{BrokerUrl, Direct};
+use crate::proxy::{Conditions, Counts, Proxy};
 
 use super::args::Forwarding;
 use super::failure::ProbeFailure;
@@ -15,6 +17,8 @@ pub(super) struct Site {
     pub(super) connector: Direct,
     /// How it is called.
     pub(super) name: String,
+    /// What stands in between. It goes before the broker does.
+    proxy: Option<Proxy>,
     _embedded: Option<Broker>,
 }
 
@@ -28,6 +32,7 @@ impl Site {
                 timeout,
             },
             name: url.to_string(),
+            proxy: None,
             _embedded: None,
         }
     }
@@ -51,7 +56,44 @@ impl Site {
                 timeout,
             },
             name: "the embedded broker".to_owned(),
+            proxy: None,
             _embedded: Some(broker),
         })
+    }
+
+    /// Puts a proxy that does this in front of it, if there is anything to do.
+    pub(super) fn through(mut self, conditions: Conditions) -> Result<Self, Failure> {
+        if conditions.is_none() {
+            return Ok(self);
+        }
+        let target = (self.connector.host.as_str(), self.connector.port);
+        let proxy = target.to_socket_addrs().and_then(|mut addresses| {
+            let target = addresses.next().ok_or(io::ErrorKind::NotFound)?;
+            Proxy::start(
+                SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+                target,
+                conditions,
+            )
+        });
+        let proxy = proxy.map_err(|source| ProbeFailure::Proxy {
+            target: self.name.clone(),
+            source,
+        })?;
+        self.connector.host = proxy.address().ip().to_string();
+        self.connector.port = proxy.address().port();
+        self.proxy = Some(proxy);
+        Ok(self)
+    }
+
+    /// A cell begins: so does the proxy's schedule.
+    pub(super) fn begin_cell(&self) {
+        if let Some(proxy) = &self.proxy {
+            proxy.restart();
+        }
+    }
+
+    /// What the proxy did so far.
+    pub(super) fn counts(&self) -> Counts {
+        self.proxy.as_ref().map(Proxy::counts).unwrap_or_default()
     }
 }
