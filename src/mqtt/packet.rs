@@ -350,36 +350,6 @@ impl Subscription<'_> {
     }
 }
 
-/// The subscriptions of a SUBSCRIBE; iterates over them.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Subscriptions<'a> {
-    bytes: &'a [u8],
-}
-
-impl<'a> Subscriptions<'a> {
-    /// `bytes` hold whole subscriptions only.
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes }
-    }
-}
-
-impl<'a> Iterator for Subscriptions<'a> {
-    type Item = Subscription<'a>;
-    fn next(&mut self) -> Option<Subscription<'a>> {
-        let mut reader = Reader::whole(self.bytes);
-        let filter = reader.prefixed(Field::TopicFilter).ok()?;
-        let options = reader.byte(Field::SubscriptionOptions).ok()?;
-        self.bytes = reader.rest();
-        Some(Subscription { filter, options })
-    }
-}
-
-impl core::fmt::Debug for Subscriptions<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_list().entries(*self).finish()
-    }
-}
-
 /// SUBACK.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Suback<'a> {
@@ -400,35 +370,6 @@ pub struct Unsubscribe<'a> {
     pub properties: Properties<'a>,
     /// The filters.
     pub filters: Filters<'a>,
-}
-
-/// The filters of an UNSUBSCRIBE; iterates over them.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Filters<'a> {
-    bytes: &'a [u8],
-}
-
-impl<'a> Filters<'a> {
-    /// `bytes` hold whole filters only.
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes }
-    }
-}
-
-impl<'a> Iterator for Filters<'a> {
-    type Item = &'a [u8];
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let mut reader = Reader::whole(self.bytes);
-        let filter = reader.prefixed(Field::TopicFilter).ok()?;
-        self.bytes = reader.rest();
-        Some(filter)
-    }
-}
-
-impl core::fmt::Debug for Filters<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_list().entries(*self).finish()
-    }
 }
 
 /// UNSUBACK.
@@ -458,4 +399,51 @@ pub struct Auth<'a> {
     pub reason_code: Option<u8>,
     /// Properties.
     pub properties: Properties<'a>,
+}
+
+/// What a packet's payload lists, read item by item.
+macro_rules! list {
+    ($(#[doc = $doc:literal])* $name:ident of $item:ty, $read:expr) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+        pub struct $name<'a> {
+            bytes: &'a [u8],
+        }
+
+        impl<'a> $name<'a> {
+            /// `bytes` hold whole items only.
+            pub(super) const fn new(bytes: &'a [u8]) -> Self {
+                Self { bytes }
+            }
+        }
+
+        impl<'a> Iterator for $name<'a> {
+            type Item = $item;
+            fn next(&mut self) -> Option<$item> {
+                let read: fn(&mut Reader<'a>) -> Option<$item> = $read;
+                let mut reader = Reader::whole(self.bytes);
+                let item = read(&mut reader)?;
+                self.bytes = reader.rest();
+                Some(item)
+            }
+        }
+
+        impl core::fmt::Debug for $name<'_> {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.debug_list().entries(*self).finish()
+            }
+        }
+    };
+}
+
+list! {
+    /// The subscriptions of a SUBSCRIBE; iterates over them.
+    Subscriptions of Subscription<'a>, |reader| Some(Subscription {
+        filter: reader.prefixed(Field::TopicFilter).ok()?,
+        options: reader.byte(Field::SubscriptionOptions).ok()?,
+    })
+}
+list! {
+    /// The filters of an UNSUBSCRIBE; iterates over them.
+    Filters of &'a [u8], |reader| reader.prefixed(Field::TopicFilter).ok()
 }

@@ -228,8 +228,7 @@ pub fn subscribe(
     subscriptions: &[Subscription<'_>],
 ) -> Result<(), WriteError> {
     write(out, first_byte(PacketType::Subscribe), |body| {
-        body.put(&packet_id.to_be_bytes());
-        body.properties(level, properties)?;
+        body.head(level, packet_id, properties)?;
         for subscription in subscriptions {
             body.prefixed(subscription.filter)?;
             body.put(&[subscription.options]);
@@ -250,8 +249,7 @@ pub fn suback(
     reason_codes: &[u8],
 ) -> Result<(), WriteError> {
     write(out, first_byte(PacketType::Suback), |body| {
-        body.put(&packet_id.to_be_bytes());
-        body.properties(level, properties)?;
+        body.head(level, packet_id, properties)?;
         body.put(reason_codes);
         Ok(())
     })
@@ -269,8 +267,7 @@ pub fn unsubscribe(
     filters: &[&[u8]],
 ) -> Result<(), WriteError> {
     write(out, first_byte(PacketType::Unsubscribe), |body| {
-        body.put(&packet_id.to_be_bytes());
-        body.properties(level, properties)?;
+        body.head(level, packet_id, properties)?;
         for filter in filters {
             body.prefixed(filter)?;
         }
@@ -290,8 +287,7 @@ pub fn unsuback(
     reason_codes: &[u8],
 ) -> Result<(), WriteError> {
     write(out, first_byte(PacketType::Unsuback), |body| {
-        body.put(&packet_id.to_be_bytes());
-        body.properties(level, properties)?;
+        body.head(level, packet_id, properties)?;
         if level.is_v5() {
             body.put(reason_codes);
         }
@@ -423,6 +419,17 @@ impl Sink<'_> {
             }
             self.put(&[low | 0x80]);
         }
+    }
+
+    /// Packet identifier and properties, which SUBSCRIBE and its like begin with.
+    fn head(
+        &mut self,
+        level: ProtocolLevel,
+        packet_id: u16,
+        properties: &[Property<'_>],
+    ) -> Result<(), WriteError> {
+        self.put(&packet_id.to_be_bytes());
+        self.properties(level, properties)
     }
 
     /// [MQTT-2.2.2-1] "If there are no properties, this MUST be indicated by including a Property

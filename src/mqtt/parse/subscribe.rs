@@ -8,21 +8,40 @@ use super::super::{
 };
 use super::{at_end, check_reason, packet_id, whole};
 
-/// Packet identifier and properties, which all four packets begin with.
-fn read_head<'a>(
-    packet_type: PacketType,
-    id: &mut Option<u16>,
-    properties: &mut Properties<'a>,
-    reader: &mut Reader<'a>,
-    level: ProtocolLevel,
-    violations: &mut Violations,
-) -> Result<(), Stop> {
-    *id = Some(packet_id(reader, violations)?);
-    if level.is_v5() {
-        let owner = PropertyOwner::Packet(packet_type);
-        property::parse(reader, owner, properties, violations)?;
+/// Packet identifier and properties, which all four packets begin with, as far as they could be
+/// read.
+#[derive(Default)]
+struct Head<'a> {
+    packet_id: Option<u16>,
+    properties: Properties<'a>,
+}
+
+impl<'a> Head<'a> {
+    fn read(
+        packet_type: PacketType,
+        reader: &mut Reader<'a>,
+        level: ProtocolLevel,
+        violations: &mut Violations,
+    ) -> (Self, Result<(), Stop>) {
+        let mut head = Self::default();
+        let end = head.fill(packet_type, reader, level, violations);
+        (head, end)
     }
-    Ok(())
+
+    fn fill(
+        &mut self,
+        packet_type: PacketType,
+        reader: &mut Reader<'a>,
+        level: ProtocolLevel,
+        violations: &mut Violations,
+    ) -> Result<(), Stop> {
+        self.packet_id = Some(packet_id(reader, violations)?);
+        if level.is_v5() {
+            let owner = PropertyOwner::Packet(packet_type);
+            property::parse(reader, owner, &mut self.properties, violations)?;
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn subscribe<'a>(
@@ -30,15 +49,12 @@ pub(super) fn subscribe<'a>(
     level: ProtocolLevel,
     violations: &mut Violations,
 ) -> (Packet<'a>, Result<(), Stop>) {
-    let mut packet = Subscribe::default();
-    let mut end = read_head(
-        PacketType::Subscribe,
-        &mut packet.packet_id,
-        &mut packet.properties,
-        reader,
-        level,
-        violations,
-    );
+    let (head, mut end) = Head::read(PacketType::Subscribe, reader, level, violations);
+    let mut packet = Subscribe {
+        packet_id: head.packet_id,
+        properties: head.properties,
+        ..Subscribe::default()
+    };
     if end.is_ok() {
         let list;
         (list, end) = read_filters(reader, violations, |reader, violations| {
@@ -58,15 +74,12 @@ pub(super) fn unsubscribe<'a>(
     level: ProtocolLevel,
     violations: &mut Violations,
 ) -> (Packet<'a>, Result<(), Stop>) {
-    let mut packet = Unsubscribe::default();
-    let mut end = read_head(
-        PacketType::Unsubscribe,
-        &mut packet.packet_id,
-        &mut packet.properties,
-        reader,
-        level,
-        violations,
-    );
+    let (head, mut end) = Head::read(PacketType::Unsubscribe, reader, level, violations);
+    let mut packet = Unsubscribe {
+        packet_id: head.packet_id,
+        properties: head.properties,
+        ..Unsubscribe::default()
+    };
     if end.is_ok() {
         let list;
         (list, end) = read_filters(reader, violations, |reader, violations| {
@@ -129,15 +142,12 @@ pub(super) fn suback<'a>(
     level: ProtocolLevel,
     violations: &mut Violations,
 ) -> (Packet<'a>, Result<(), Stop>) {
-    let mut packet = Suback::default();
-    let mut end = read_head(
-        PacketType::Suback,
-        &mut packet.packet_id,
-        &mut packet.properties,
-        reader,
-        level,
-        violations,
-    );
+    let (head, mut end) = Head::read(PacketType::Suback, reader, level, violations);
+    let mut packet = Suback {
+        packet_id: head.packet_id,
+        properties: head.properties,
+        ..Suback::default()
+    };
     if end.is_ok() {
         (packet.reason_codes, end) = read_codes(PacketType::Suback, reader, level, violations);
     }
@@ -149,15 +159,12 @@ pub(super) fn unsuback<'a>(
     level: ProtocolLevel,
     violations: &mut Violations,
 ) -> (Packet<'a>, Result<(), Stop>) {
-    let mut packet = Unsuback::default();
-    let mut end = read_head(
-        PacketType::Unsuback,
-        &mut packet.packet_id,
-        &mut packet.properties,
-        reader,
-        level,
-        violations,
-    );
+    let (head, mut end) = Head::read(PacketType::Unsuback, reader, level, violations);
+    let mut packet = Unsuback {
+        packet_id: head.packet_id,
+        properties: head.properties,
+        ..Unsuback::default()
+    };
     if end.is_ok() {
         // 3.11.3 of 3.1.1: "The UNSUBACK Packet has no payload."
         if level.is_v5() {
