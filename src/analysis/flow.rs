@@ -1,7 +1,7 @@
 //! One TCP connection that may carry MQTT.
 
-use crate::mqtt::PacketType;
 use crate::mqtt::stream::PacketStream;
+use crate::mqtt::{FixedHeader, PacketType};
 use crate::session::{ConnectionFacts, ConnectionState, PerWay, Towards};
 use crate::tcp::{Chunk, Connection, Direction};
 use crate::time::Timestamp;
@@ -137,6 +137,15 @@ impl MqttFlow {
     pub(super) fn buffered(&self) -> usize {
         let (forward, reverse) = (self.forward.buffered(), self.reverse.buffered());
         forward.saturating_add(reverse)
+    }
+
+    /// The packets that are unfinished, and how much of their bodies came.
+    pub(super) fn unfinished(&self) -> PerWay<Option<(FixedHeader, u32)>> {
+        let of = |stream: &PacketStream<Mark>| Some((stream.unfinished()?, stream.passed()));
+        let mut unfinished = PerWay::default();
+        *unfinished.get_mut(self.roles.towards(Direction::Forward)) = of(&self.forward);
+        *unfinished.get_mut(self.roles.towards(Direction::Reverse)) = of(&self.reverse);
+        unfinished
     }
 
     /// Bytes that wait in what carries the connection.

@@ -9,6 +9,7 @@ use crate::lint::{self, Closed, Examined, Finding, Linter, Place, Seen, Sink, Un
 use crate::mqtt::Packet;
 use crate::results::{FindingRow, Formulas, Rate, RowWriter, Summary, Text, TopicRow, Verbatim};
 use crate::session::{self, DelayKind, ExchangeRecord, SessionRecord, SubscriptionRecord, Towards};
+use crate::tcp::Direction;
 use crate::time::{TimeDelta, Timestamp};
 
 use super::{BadLengthEvent, CarrierEvent, ConnectionEvent, GapEvent, Observer, PacketEvent};
@@ -236,6 +237,10 @@ impl<W: Write> Observer for Lints<W> {
             Transport::Tls | Transport::SecureWebSocket => Some(Unread::Encrypted),
             Transport::WebSocket => Some(Unread::WebSocket),
         };
+        // That is a finding of its own.
+        let decryption_ended = event
+            .stop
+            .is_some_and(|stop| stop.code() == Some("tls-decryption-ended"));
         let closed = Closed {
             state,
             slot: event.tcp.slot(),
@@ -248,8 +253,13 @@ impl<W: Write> Observer for Lints<W> {
                 tap: Some(state.facts.tap),
             },
             in_clear: matches!(event.transport, Transport::Tcp | Transport::WebSocket),
-            unread: unread.filter(|_| silent),
+            unread: unread.filter(|_| silent && !decryption_ended),
             incomplete: event.stop.is_some(),
+            by_broker: event.ended_by == Some(Towards::Client),
+            both_sides: [Direction::Forward, Direction::Reverse]
+                .iter()
+                .all(|direction| event.tcp.saw(*direction)),
+            unfinished: event.unfinished,
         };
         self.linter.connection(&closed, &mut self.rows);
     }

@@ -136,6 +136,10 @@ pub struct ConnectionEvent<'a> {
     pub tcp: &'a Connection,
     /// How it ended.
     pub end: EndReason,
+    /// Which way the first FIN or RST went: towards the client where the broker ended it.
+    pub ended_by: Option<Towards>,
+    /// The packets within which it ended, and how much of their bodies came.
+    pub unfinished: PerWay<Option<(FixedHeader, u32)>>,
     /// MQTT's view.
     pub state: &'a ConnectionState,
     /// What carried it.

@@ -89,13 +89,13 @@ struct Matched<'t, O> {
     totals: &'t mut Totals,
     selection: &'t Selection,
     observer: &'t mut O,
-    /// The session of the latest will that was seen to be published.
-    will_of: Option<u32>,
+    /// The sessions of wills that were seen to be published.
+    wills: Vec<u32>,
 }
 
 impl<O: Observer> delivery::Observer for Matched<'_, O> {
     fn delivery(&mut self, record: &DeliveryRecord<'_>) {
-        self.will_of = record.will_of.or(self.will_of);
+        self.wills.extend(record.will_of);
         let wanted = self.selection.client_id.is_none()
             || self.selection.client(Some(record.subscriber))
             || self.selection.client(record.publisher);
@@ -117,10 +117,10 @@ impl<O: Observer> Tee<'_, O> {
             totals: self.totals,
             selection: self.selection,
             observer: self.observer,
-            will_of: None,
+            wills: Vec::new(),
         };
         let result = take(self.deliveries.as_deref_mut()?, &mut matched);
-        if let Some(slot) = matched.will_of {
+        for slot in matched.wills {
             sessions.will_published(slot);
         }
         Some(result)
@@ -390,10 +390,13 @@ impl Core {
             totals: &mut self.totals,
             selection: &self.options.selection,
             observer,
-            will_of: None,
+            wills: Vec::new(),
         };
         if let Some(deliveries) = &mut self.deliveries {
             deliveries.tick(now, &mut matched);
+        }
+        for slot in matched.wills {
+            self.sessions.will_published(slot);
         }
         observer.tick(now);
     }
@@ -678,6 +681,8 @@ impl Core {
         observer.connection(&ConnectionEvent {
             tcp,
             end,
+            ended_by: tcp.ended_by.map(|direction| flow.roles.towards(direction)),
+            unfinished: flow.unfinished(),
             state: &flow.state,
             transport: flow.transport,
             client_is_forward: flow.roles.client_is_forward,

@@ -85,7 +85,7 @@ pub fn note(event: &PacketEvent<'_>, out: &mut Vec<u8>) {
         add(format_args!(
             "violation: {} [{}]",
             violation.text(),
-            violation.clause(level)
+            violation.clause(level, event.towards, packet_type)
         ));
     }
     if event.state.basis == LevelBasis::Assumed {
@@ -311,6 +311,10 @@ pub fn connection_row<'a>(
         tls_records_to_client: event.tls.map(|tls| tls.records().1),
         tls_alerts: text(texts.alerts.as_bytes()),
         unread: text(texts.unread.as_bytes()),
+        ended_by: event.ended_by.map(|towards| match towards {
+            Towards::Broker => "client",
+            Towards::Client => "broker",
+        }),
         tap: state.facts.tap,
     }
 }
@@ -359,6 +363,7 @@ pub fn delivery_row<'a>(record: &DeliveryRecord<'a>) -> DeliveryRow<'a> {
         payload_hash: record.payload_hash.map(Hash64),
         tap: record.tap,
         candidates: record.candidates,
+        qos_expected: record.qos,
     }
 }
 

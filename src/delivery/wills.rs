@@ -20,7 +20,9 @@ pub(super) struct Will {
     pub(super) connection: u64,
     /// The place of its session.
     pub(super) session: Option<u32>,
-    /// Until when a packet may be it; `None` while the connection is open.
+    /// When the connection was closed, and until when a packet may be it; `None` while it is
+    /// open.
+    pub(super) closed: Option<Timestamp>,
     pub(super) until: Option<Timestamp>,
     /// A subscriber was seen to get it.
     pub(super) seen: bool,
@@ -53,29 +55,27 @@ impl Wills {
         true
     }
 
-    /// The connection is closed: its will may be published until then, or not at all.
+    /// The connection is closed at a time: its will may be published until another.
     pub(super) fn close(
         &mut self,
         key: WillKey,
         connection: u64,
         session: Option<u32>,
-        until: Option<Timestamp>,
+        (closed, until): (Timestamp, Timestamp),
     ) {
-        let Some(until) = until else {
-            self.remove(key, connection);
-            return;
-        };
         let Some(equal) = self.by_key.get_mut(&key) else {
             return;
         };
         if let Some(will) = equal.iter_mut().find(|will| will.connection == connection) {
+            will.closed = Some(closed);
             will.until = Some(until);
             will.session = session;
             self.expiry.insert((until, connection), key);
         }
     }
 
-    fn remove(&mut self, key: WillKey, connection: u64) {
+    /// It will not be published.
+    pub(super) fn remove(&mut self, key: WillKey, connection: u64) {
         let Some(equal) = self.by_key.get_mut(&key) else {
             return;
         };
@@ -87,14 +87,26 @@ impl Wills {
         }
     }
 
-    /// The client whose will a packet is: its connection is closed. Of several equal ones, the
-    /// first that was not seen yet.
-    pub(super) fn find(&mut self, key: WillKey, now: Timestamp) -> Option<&mut Will> {
+    /// The client whose will a packet of the time `sent` is: its connection was closed, at
+    /// `closed` at the latest. Of several equal ones, the first that was not seen yet.
+    pub(super) fn find(
+        &mut self,
+        key: WillKey,
+        sent: Timestamp,
+        closed: Timestamp,
+    ) -> Option<&mut Will> {
         self.by_key
             .get_mut(&key)?
             .iter_mut()
-            .filter(|will| will.until.is_some_and(|until| now <= until))
+            .filter(|will| will.until.is_some_and(|until| sent <= until))
+            .filter(|will| will.closed.is_some_and(|at| at <= closed))
             .min_by_key(|will| (will.seen, will.until))
+    }
+
+    /// Whether it is the will of a client that is connected.
+    pub(super) fn is_open(&self, key: WillKey) -> bool {
+        let equal = self.by_key.get(&key);
+        equal.is_some_and(|equal| equal.iter().any(|will| will.until.is_none()))
     }
 
     pub(super) fn forget_older(&mut self, now: Timestamp) {

@@ -81,6 +81,11 @@ impl Draft {
         self
     }
 
+    /// Appends a name from the network: `""` where it is empty, so that nothing seems to lack.
+    pub(super) fn name(&mut self, text: &[u8]) -> &mut Self {
+        self.quote(if text.is_empty() { b"\"\"" } else { text })
+    }
+
     /// Shows one frame.
     pub(super) fn frame(&mut self, number: Option<u64>) -> &mut Self {
         if let Some(number) = number {

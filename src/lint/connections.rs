@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use crate::mqtt::{Connack, Connect, Packet, PacketType, reason_text};
+use crate::mqtt::{Connack, Connect, FixedHeader, Packet, PacketType, Subscribe, reason_text};
 use crate::session::{ConnectionState, PerWay, Towards};
 use crate::tcp::EndReason;
 use crate::time::{TimeDelta, Timestamp};
@@ -39,6 +39,12 @@ pub struct Closed<'a> {
     pub unread: Option<Unread>,
     /// It was not read to its end.
     pub incomplete: bool,
+    /// The broker ended it: its FIN or RST was the first.
+    pub by_broker: bool,
+    /// Segments of both directions are in the capture.
+    pub both_sides: bool,
+    /// The packets within which it ended, and how much of their bodies came.
+    pub unfinished: PerWay<Option<(FixedHeader, u32)>>,
 }
 
 /// What is kept of each open connection, by slot.
@@ -147,23 +153,30 @@ impl Linter {
                 self.slots.enter(seen.slot, seen.state).dismissed = true;
             }
             Packet::Subscribe(subscribe) if seen.towards == Towards::Broker => {
-                let everything = |filter| topic::matches_everything(filter);
-                let found = subscribe.subscriptions.map(|s| s.filter);
-                for filter in found.filter(|filter| everything(filter)) {
-                    self.collector.report(
-                        Own::EverythingFilter,
-                        seen.place(),
-                        Some(filter),
-                        sink,
-                        |draft| {
-                            draft.say(format_args!("client "));
-                            draft.quote(seen.state.client_id().unwrap_or_default());
-                            draft.frame(Some(seen.frame));
-                        },
-                    );
-                }
+                self.filters(seen, subscribe, sink);
             }
             _ => {}
+        }
+    }
+
+    fn filters<S: Sink>(&mut self, seen: &Seen<'_>, subscribe: &Subscribe<'_>, sink: &mut S) {
+        for filter in subscribe
+            .subscriptions
+            .map(|subscription| subscription.filter)
+        {
+            let large = topic::size(filter, &self.settings.thresholds);
+            let all = topic::matches_everything(filter).then_some(Own::EverythingFilter);
+            for code in all.into_iter().chain(large.map(|_| Own::LargeFilter)) {
+                self.collector
+                    .report(code, seen.place(), Some(filter), sink, |draft| {
+                        draft.say(format_args!("client "));
+                        draft.name(seen.state.client_id().unwrap_or_default());
+                        if let (Own::LargeFilter, Some((bytes, levels))) = (code, large) {
+                            draft.say(format_args!(": {bytes} bytes, {levels} levels"));
+                        }
+                        draft.frame(Some(seen.frame));
+                    });
+            }
         }
     }
 
@@ -184,7 +197,7 @@ impl Linter {
         if connect.keep_alive == Some(0) {
             self.collector
                 .report(Own::KeepAliveOff, place, None, sink, |draft| {
-                    draft.say(format_args!("client ")).quote(client_id);
+                    draft.say(format_args!("client ")).name(client_id);
                     draft.frame(Some(seen.frame));
                 });
         }
@@ -203,16 +216,15 @@ impl Linter {
         if let Some((count, span)) = remarks.storm {
             self.collector
                 .report(Own::ReconnectStorm, place, None, sink, |draft| {
-                    draft.say(format_args!("client ")).quote(client_id);
-                    let seconds = span.as_nanos() / 1_000_000_000;
-                    draft.say(format_args!(": {count} connections within {seconds} s"));
+                    draft.say(format_args!("client ")).name(client_id);
+                    draft.say(format_args!(": {count} connections within {span}"));
                     draft.text("mqtt.clientid", client_id, Some(seen.frame));
                 });
         }
         if let Some(other) = remarks.collision {
             self.collector
                 .report(Own::IdCollision, place, None, sink, |draft| {
-                    draft.say(format_args!("client ")).quote(client_id);
+                    draft.say(format_args!("client ")).name(client_id);
                     draft.say(format_args!(": {} and {other}", arrival.address));
                     draft.text("mqtt.clientid", client_id, Some(seen.frame));
                 });
@@ -230,7 +242,7 @@ impl Linter {
                 let words = reason_text(PacketType::Connack, code, seen.state.level);
                 say_code(draft, code, words);
                 let client_id = seen.state.client_id().unwrap_or_default();
-                draft.say(format_args!(", client ")).quote(client_id);
+                draft.say(format_args!(", client ")).name(client_id);
                 draft.frame(Some(seen.frame));
             });
     }
@@ -267,7 +279,70 @@ impl Linter {
             && silence.is_none()
             && !self.clients.was_replaced(slot.client, state.facts.number);
         if expected && !state.disconnected() {
-            self.disconnect_missing(closed, sink);
+            self.ended_without_disconnect(closed, sink);
+        }
+        if closed.both_sides && !closed.incomplete && state.complete() {
+            self.unanswered(closed, sink);
+            self.unfinished(closed, sink);
+        }
+    }
+
+    /// What the broker left without an answer.
+    fn unanswered<S: Sink>(&mut self, closed: &Closed<'_>, sink: &mut S) {
+        let (state, place) = (closed.state, closed.place);
+        let ends = [state.facts.client, state.facts.broker];
+        let ended = !matches!(closed.end, EndReason::CaptureEnded | EndReason::Evicted);
+        let since = |from: Timestamp| place.time.map_or(TimeDelta::ZERO, |time| time - from);
+        if let (None, Some(asked)) = (&state.connack, state.connect_began())
+            && (ended || self.is_long(since(asked)))
+        {
+            self.collector
+                .report(Own::ConnectUnanswered, place, None, sink, |draft| {
+                    draft.say(format_args!("client "));
+                    draft.name(state.client_id().unwrap_or_default());
+                    let waited = since(asked);
+                    let who = if closed.by_broker { "broker" } else { "client" };
+                    if ended {
+                        draft.say(format_args!(": closed by the {who} after {waited}"));
+                    } else {
+                        draft.say(format_args!(": open for {waited}"));
+                    }
+                    draft.connection(ends);
+                });
+        }
+        if let Some((what, asked)) = state.oldest_request()
+            && self.is_long(since(asked))
+        {
+            self.collector
+                .report(Own::RequestUnanswered, place, None, sink, |draft| {
+                    draft.say(format_args!("{} of client ", what.name()));
+                    draft.name(state.client_id().unwrap_or_default());
+                    draft.say(format_args!(": no answer within {}", since(asked)));
+                    draft.connection(ends);
+                });
+        }
+    }
+
+    /// The connection ended within a packet.
+    fn unfinished<S: Sink>(&mut self, closed: &Closed<'_>, sink: &mut S) {
+        if !matches!(closed.end, EndReason::Fin | EndReason::Reset) {
+            return;
+        }
+        let ends = [closed.state.facts.client, closed.state.facts.broker];
+        for towards in [Towards::Broker, Towards::Client] {
+            let Some((header, passed)) = closed.unfinished.get(towards) else {
+                continue;
+            };
+            self.collector
+                .report(Own::Unfinished, closed.place, None, sink, |draft| {
+                    draft.say(format_args!(
+                        "{} {}: {passed} of {} bytes came",
+                        header.packet_type().name(),
+                        towards.name(),
+                        header.remaining_length,
+                    ));
+                    draft.connection(ends);
+                });
         }
     }
 
@@ -309,7 +384,7 @@ impl Linter {
                         _ => "password",
                     }
                 ));
-                draft.quote(state.client_id().unwrap_or_default());
+                draft.name(state.client_id().unwrap_or_default());
                 if let Some(user_name) = user_name {
                     draft.say(format_args!(", user ")).quote(user_name);
                 }
@@ -337,7 +412,7 @@ impl Linter {
         let place = closed.place;
         self.collector
             .report(Own::KeepAliveExceeded, place, None, sink, |draft| {
-                draft.say(format_args!("client ")).quote(client_id);
+                draft.say(format_args!("client ")).name(client_id);
                 draft.say(format_args!(": {count} of more than 1.5 × {seconds} s"));
                 if let Some(silence) = silence {
                     let last = silence.as_nanos() / 1_000_000_000;
@@ -350,7 +425,7 @@ impl Linter {
         if survived > 0 {
             self.collector
                 .report(Own::KeepAliveNotEnforced, place, None, sink, |draft| {
-                    draft.say(format_args!("client ")).quote(client_id);
+                    draft.say(format_args!("client ")).name(client_id);
                     draft.say(format_args!(
                         ": {survived} of more than 1.5 × {seconds} s, and the connection went on"
                     ));
@@ -359,13 +434,18 @@ impl Linter {
         }
     }
 
-    fn disconnect_missing<S: Sink>(&mut self, closed: &Closed<'_>, sink: &mut S) {
+    fn ended_without_disconnect<S: Sink>(&mut self, closed: &Closed<'_>, sink: &mut S) {
         let state = closed.state;
         let ends = [state.facts.client, state.facts.broker];
+        let code = if closed.by_broker {
+            Own::ClosedByBroker
+        } else {
+            Own::DisconnectMissing
+        };
         self.collector
-            .report(Own::DisconnectMissing, closed.place, None, sink, |draft| {
+            .report(code, closed.place, None, sink, |draft| {
                 draft.say(format_args!("client "));
-                draft.quote(state.client_id().unwrap_or_default());
+                draft.name(state.client_id().unwrap_or_default());
                 draft.say(format_args!(", ended by {}", closed.end.name()));
                 let will = state.connect.as_ref().and_then(|c| c.will.as_ref());
                 if let Some(will) = will {

@@ -206,7 +206,11 @@ impl Linter {
         }
         for violation in seen.violations.iter() {
             told(violation.into(), &|| {
-                format!("{} [{}]", violation.text(), violation.clause(level))
+                format!(
+                    "{} [{}]",
+                    violation.text(),
+                    violation.clause(level, seen.towards, packet_type)
+                )
             });
         }
     }

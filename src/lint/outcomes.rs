@@ -39,9 +39,13 @@ impl Linter {
 
     /// Whether what began then and is open still had its time.
     fn waited_long(&self, publish: Option<Timestamp>) -> bool {
+        publish.is_some_and(|publish| self.is_long(self.now - publish))
+    }
+
+    /// Whether who waited so long for an answer is not served.
+    pub(super) fn is_long(&self, waited: TimeDelta) -> bool {
         let seconds = i64::try_from(self.settings.thresholds.acknowledgment_s);
-        let patience = TimeDelta::from_secs(seconds.unwrap_or(i64::MAX));
-        publish.is_some_and(|publish| self.now - publish >= patience)
+        waited >= TimeDelta::from_secs(seconds.unwrap_or(i64::MAX))
     }
 
     /// Takes a subscription that is over.
@@ -61,7 +65,7 @@ impl Linter {
                     // The words for 0x80 agree between the levels, and it has no others before 5.
                     let words = reason_text(PacketType::Suback, code, ProtocolLevel::V5);
                     say_code(draft, code, words);
-                    draft.say(format_args!(", client ")).quote(client);
+                    draft.say(format_args!(", client ")).name(client);
                     draft.text("mqtt.topic", record.filter, None);
                 });
         }
@@ -75,7 +79,7 @@ impl Linter {
                         "QoS {granted} instead of {}, client ",
                         record.requested_qos
                     ));
-                    draft.quote(client);
+                    draft.name(client);
                     draft.text("mqtt.topic", record.filter, None);
                 });
         }
@@ -85,18 +89,20 @@ impl Linter {
     #[inline]
     pub fn delivery<S: Sink>(&mut self, record: &DeliveryRecord<'_>, sink: &mut S) {
         // With several filters that match, each copy may come with the QoS of its own.
-        let lower = record.copies <= 1 && record.qos_delivered.is_some_and(|qos| qos < record.qos);
-        if record.outcome != DeliveryOutcome::Delivered || lower {
-            self.trouble(record, lower, sink);
+        let other = record.copies <= 1 && record.qos_delivered.is_some_and(|qos| qos != record.qos);
+        if record.outcome != DeliveryOutcome::Delivered || other {
+            self.trouble(record, other, sink);
         }
     }
 
     #[cold]
-    fn trouble<S: Sink>(&mut self, record: &DeliveryRecord<'_>, lower: bool, sink: &mut S) {
+    fn trouble<S: Sink>(&mut self, record: &DeliveryRecord<'_>, other: bool, sink: &mut S) {
         let code = match record.outcome {
             DeliveryOutcome::Delivered | DeliveryOutcome::Undetermined => None,
             DeliveryOutcome::Late => Some(Own::Late),
             DeliveryOutcome::Lost => Some(Own::Lost),
+            // At QoS 2 the receiver knows a repetition by its packet identifier, and drops it.
+            DeliveryOutcome::Duplicate if record.qos_delivered == Some(2) => None,
             DeliveryOutcome::Duplicate => Some(Own::Duplicate),
         };
         let place = Place {
@@ -105,11 +111,16 @@ impl Linter {
             tap: Some(record.tap),
             ..Place::default()
         };
-        let all = code.into_iter().chain(lower.then_some(Own::DeliveredLower));
+        let qos = match record.qos_delivered {
+            Some(qos) if qos > record.qos => Own::DeliveredHigher,
+            _ => Own::DeliveredLower,
+        };
+        let all = code.into_iter().chain(other.then_some(qos));
         for code in all {
             self.collector
                 .report(code, place, record.topic, sink, |draft| {
-                    if let (Own::DeliveredLower, Some(qos)) = (code, record.qos_delivered) {
+                    let about_qos = matches!(code, Own::DeliveredLower | Own::DeliveredHigher);
+                    if let (true, Some(qos)) = (about_qos, record.qos_delivered) {
                         draft.say(format_args!("QoS {qos} instead of {}; ", record.qos));
                     }
                     say_delivery(draft, record);

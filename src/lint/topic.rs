@@ -28,6 +28,13 @@ pub(super) fn form(name: &[u8], thresholds: &Thresholds) -> impl Iterator<Item =
     .filter_map(|(own, found)| found.then_some(own))
 }
 
+/// Bytes and levels of a filter, if they are above the thresholds for topics.
+pub(super) fn size(filter: &[u8], thresholds: &Thresholds) -> Option<(u64, u64)> {
+    let (bytes, levels) = (filter.len() as u64, levels(filter).count() as u64);
+    let large = bytes > thresholds.topic_bytes || levels > thresholds.topic_levels;
+    large.then_some((bytes, levels))
+}
+
 /// Longest topic and identifier that are compared: this is for names that people gave.
 const LONGEST: usize = 256;
 

@@ -129,7 +129,7 @@ impl Violation {
                 PacketType::Subscribe => "MQTT-3.8.1-1",
                 PacketType::Unsubscribe => "MQTT-3.10.1-1",
                 PacketType::Disconnect => "MQTT-3.14.1-1",
-                _ => "MQTT-2.2.2-2",
+                _ => "MQTT-2.2.2-1",
             },
             Self::ReservedPacketType | Self::PacketTypeNotInLevel => "2.2.1",
             Self::BodyNotAllowed => match packet_type {
@@ -217,8 +217,8 @@ impl Violation {
             Self::ProtocolName => "MQTT-3.1.2-1",
             Self::UnknownProtocolLevel | Self::BridgeLevel | Self::OlderConnack => "MQTT-3.1.2-2",
             Self::ConnectReservedFlag => "MQTT-3.1.2-3",
-            Self::WillQosWithoutWill => "MQTT-3.1.2-13",
-            Self::WillRetainWithoutWill => "MQTT-3.1.2-15",
+            Self::WillQosWithoutWill => "MQTT-3.1.2-11",
+            Self::WillRetainWithoutWill => "MQTT-3.1.2-13",
             // MQTT 5 kept the list of values and dropped the words "It MUST NOT be 3".
             Self::WillQos3 => "3.1.2.6",
             // Allowed in MQTT 5; the section says so.

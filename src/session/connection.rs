@@ -1,11 +1,12 @@
 //! What is known of one MQTT connection.
 
-use crate::mqtt::{ProtocolLevel, Publish};
+use crate::mqtt::{PacketType, ProtocolLevel, Publish};
 use crate::tcp::Endpoint;
 use crate::time::Timestamp;
 
 use super::alias::Aliases;
 use super::exchange::Exchanges;
+use super::order::{Order, Owed};
 use super::subscription::{Subscriber, Subscriptions};
 use super::{PacketTimes, PerWay, Towards};
 
@@ -70,6 +71,12 @@ pub struct ConnectFacts {
     pub maximum_packet_size: Option<u32>,
     /// Topic Alias Maximum that the client takes.
     pub topic_alias_maximum: u16,
+    /// Request Problem Information: whether the broker may explain itself in any packet.
+    pub problem_information: bool,
+    /// Request Response Information.
+    pub response_information: bool,
+    /// XXH3-64 of the Authentication Method.
+    pub authentication_method: Option<u64>,
 }
 
 /// What a CONNACK said.
@@ -95,6 +102,12 @@ pub struct ConnackFacts {
     pub maximum_qos: u8,
     /// Whether the broker keeps retained messages.
     pub retain_available: bool,
+    /// Whether the broker takes filters with wildcards.
+    pub wildcard_available: bool,
+    /// Whether the broker takes subscription identifiers.
+    pub subscription_identifier_available: bool,
+    /// Whether the broker takes shared subscriptions.
+    pub shared_available: bool,
 }
 
 /// What every packet is held to, from CONNECT and CONNACK, close at hand: each is what goes that
@@ -106,6 +119,8 @@ pub(super) struct Terms {
     pub(super) topic_alias_maximum: PerWay<u16>,
     pub(super) maximum_qos: u8,
     pub(super) retain_available: bool,
+    /// Request Problem Information of the CONNECT.
+    pub(super) problem_information: bool,
     /// Keep-alive in seconds, 0 for none.
     pub(super) keep_alive: u16,
 }
@@ -127,6 +142,7 @@ impl Terms {
         },
         maximum_qos: u8::MAX,
         retain_available: true,
+        problem_information: true,
         keep_alive: 0,
     };
 }
@@ -160,6 +176,8 @@ pub struct ConnectionState {
     /// Bytes of the other direction are missing at the moment.
     pub(super) hole: bool,
     pub(super) disconnected: bool,
+    /// The broker sent a DISCONNECT (MQTT 5).
+    pub(super) dismissed: bool,
     pub(super) session_ended: bool,
     /// Its CONNECT came while another connection of the client was open.
     pub(super) takes_over: bool,
@@ -187,6 +205,10 @@ pub struct ConnectionState {
     pub keep_alive_violations: u64,
     pub(super) connect_times: Option<PacketTimes>,
     pub(super) subscriptions: Subscriptions,
+    /// In which order the client has to acknowledge.
+    pub(super) order: Order,
+    /// Answers to what was asked more than once.
+    pub(super) owed: Owed,
 }
 
 impl ConnectionState {
@@ -212,6 +234,9 @@ impl ConnectionState {
             last_packet: None,
             last_from_client: None,
             disconnected: false,
+            dismissed: false,
+            order: Order::default(),
+            owed: Owed::default(),
             session: None,
             session_ended: false,
             takes_over: false,
@@ -257,6 +282,7 @@ impl ConnectionState {
             terms.maximum_packet_size.to_client = connect.maximum_packet_size.unwrap_or(u32::MAX);
             terms.receive_maximum.to_client = connect.receive_maximum;
             terms.topic_alias_maximum.to_client = connect.topic_alias_maximum;
+            terms.problem_information = connect.problem_information;
             terms.keep_alive = connect.keep_alive.unwrap_or(0);
         }
         if let Some(connack) = &self.connack {
@@ -316,6 +342,21 @@ impl ConnectionState {
     #[must_use]
     pub const fn open_requests(&self) -> usize {
         self.requests as usize
+    }
+
+    /// The latest request of the client that was not answered, and when it was sent: the ping,
+    /// else the SUBSCRIBE that waits longest.
+    #[must_use]
+    pub fn oldest_request(&self) -> Option<(PacketType, Timestamp)> {
+        let ping = self.ping.map(|asked| (PacketType::Pingreq, asked));
+        let subscribe = self.subscriptions.waits_since();
+        ping.or_else(|| subscribe.map(|asked| (PacketType::Subscribe, asked)))
+    }
+
+    /// First byte of the CONNECT.
+    #[must_use]
+    pub fn connect_began(&self) -> Option<Timestamp> {
+        self.connect_times.map(|times| times.first)
     }
 
     /// The client said goodbye: nothing will be published as its will.

@@ -66,6 +66,10 @@ pub(super) struct Exchange {
     pub(super) gaps: u32,
     /// Its beginning was not seen.
     pub(super) headless: bool,
+    /// One of its packets was sent again.
+    pub(super) repeated: bool,
+    /// See [`super::order::Order`]; 0 where it is not known.
+    pub(super) order: u32,
     /// The connection on which it stood when it was carried over to this one.
     pub(super) carried_from: Option<u64>,
     pub(super) tag: Option<Tag>,
@@ -91,6 +95,8 @@ impl Exchange {
             reason_code: None,
             gaps,
             headless: false,
+            repeated: false,
+            order: 0,
             carried_from: None,
             tag: None,
         }

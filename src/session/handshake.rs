@@ -33,6 +33,9 @@ pub(super) fn connect_facts(packet: &Connect<'_>) -> ConnectFacts {
         receive_maximum: u16::MAX,
         maximum_packet_size: None,
         topic_alias_maximum: 0,
+        problem_information: true,
+        response_information: false,
+        authentication_method: None,
     };
     for property in packet.properties.iter() {
         match property {
@@ -40,10 +43,23 @@ pub(super) fn connect_facts(packet: &Connect<'_>) -> ConnectFacts {
             Property::ReceiveMaximum(count) => facts.receive_maximum = count,
             Property::MaximumPacketSize(bytes) => facts.maximum_packet_size = Some(bytes),
             Property::TopicAliasMaximum(count) => facts.topic_alias_maximum = count,
+            Property::RequestProblemInformation(wanted) => facts.problem_information = wanted != 0,
+            Property::RequestResponseInformation(wanted) => {
+                facts.response_information = wanted != 0;
+            }
             _ => {}
         }
     }
+    facts.authentication_method = authentication_method(&packet.properties);
     facts
+}
+
+/// XXH3-64 of the Authentication Method.
+pub(super) fn authentication_method(properties: &crate::mqtt::Properties<'_>) -> Option<u64> {
+    match properties.get(PropertyId::AuthenticationMethod) {
+        Some(Property::AuthenticationMethod(method)) => Some(xxh3_64(method)),
+        _ => None,
+    }
 }
 
 pub(super) fn connack_facts(packet: &Connack<'_>) -> ConnackFacts {
@@ -58,6 +74,9 @@ pub(super) fn connack_facts(packet: &Connack<'_>) -> ConnackFacts {
         topic_alias_maximum: 0,
         maximum_qos: 2,
         retain_available: true,
+        wildcard_available: true,
+        subscription_identifier_available: true,
+        shared_available: true,
     };
     for property in packet.properties.iter() {
         match property {
@@ -69,6 +88,15 @@ pub(super) fn connack_facts(packet: &Connack<'_>) -> ConnackFacts {
             Property::TopicAliasMaximum(count) => facts.topic_alias_maximum = count,
             Property::MaximumQos(qos) => facts.maximum_qos = qos,
             Property::RetainAvailable(available) => facts.retain_available = available != 0,
+            Property::WildcardSubscriptionAvailable(available) => {
+                facts.wildcard_available = available != 0;
+            }
+            Property::SubscriptionIdentifierAvailable(available) => {
+                facts.subscription_identifier_available = available != 0;
+            }
+            Property::SharedSubscriptionAvailable(available) => {
+                facts.shared_available = available != 0;
+            }
             _ => {}
         }
     }

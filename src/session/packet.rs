@@ -1,8 +1,8 @@
 //! One packet after the other: what it changes in its connection, and which rules it breaks.
 
 use crate::mqtt::{
-    Acknowledgment, Connack, Connect, Evidence, Packet, PacketType, ProtocolLevel, Publish, Suback,
-    Unsuback, level_evidence_prefix,
+    Acknowledgment, Connack, Connect, Evidence, Packet, PacketType, PropertyId, ProtocolLevel,
+    Publish, Suback, Unsuback, level_evidence_prefix,
 };
 use crate::time::{TimeDelta, Timestamp};
 
@@ -11,6 +11,7 @@ use super::connection::{ConnectionState, LevelBasis};
 use super::exchange::{Exchange, Place};
 use super::handshake::{connack_facts, connect_facts, disconnect_expiry};
 use super::record::{DelayKind, Observer};
+use super::rules;
 use super::store::Sessions;
 use super::subscription::Ending;
 use super::{PacketTimes, Received, SessionViolation, SessionViolations, Tag, Taken, Towards};
@@ -76,7 +77,9 @@ impl ConnectionState {
         self.gaps.saturating_add(u32::from(self.hole))
     }
 
-    fn complete(&self) -> bool {
+    /// All of it so far is in the capture: it has its beginning and no gap.
+    #[must_use]
+    pub fn complete(&self) -> bool {
         !self.facts.midstream && self.gap_count() == 0
     }
 }
@@ -94,8 +97,11 @@ impl Sessions {
         let (mut repeated, mut tag, mut transmissions) = (false, None, 0);
         let (towards, times) = (received.towards, received.times);
         let packet_type = received.header.packet_type();
-        check_order(state, towards, packet_type, &mut violations);
-        check_size(state, received, &mut violations);
+        rules::check_order(state, towards, packet_type, &mut violations);
+        rules::check_size(state, received, &mut violations);
+        if state.level.is_v5() {
+            rules::check_properties(state, received, &mut violations);
+        }
         *state.packets.get_mut(towards) = state.packets.get(towards).saturating_add(1);
         state.last_packet = state.last_packet.max(Some(times.last));
         if towards == Towards::Broker {
@@ -117,10 +123,10 @@ impl Sessions {
                 state.takes_over |= self.is_connected(state);
             }
             Packet::Connack(packet) if towards == Towards::Client => {
-                self.connack(state, packet, times, observer);
+                self.connack(state, packet, times, &mut violations, observer);
             }
             Packet::Subscribe(_) | Packet::Unsubscribe(_) if towards == Towards::Broker => {
-                check_request_identifier(state, received, &mut violations);
+                rules::check_request(state, received, &mut violations);
                 subscribe(state, received, observer);
             }
             Packet::Suback(packet) if towards == Towards::Client => {
@@ -137,7 +143,8 @@ impl Sessions {
                     observer.delay(DelayKind::Ping, Towards::Broker, times.last - asked);
                 }
             }
-            Packet::Disconnect(packet) if towards == Towards::Broker => {
+            Packet::Disconnect(_) if towards == Towards::Client => state.dismissed = true,
+            Packet::Disconnect(packet) => {
                 state.disconnected = true;
                 if state.level.is_v5() && disconnect_expiry(&packet.properties) == Some(0) {
                     state.session_ended = true;
@@ -158,6 +165,7 @@ impl Sessions {
         state: &mut ConnectionState,
         packet: &Connack<'_>,
         times: PacketTimes,
+        violations: &mut SessionViolations,
         observer: &mut O,
     ) {
         if state.connack.is_some() {
@@ -165,6 +173,7 @@ impl Sessions {
         }
         state.connack = Some(Box::new(connack_facts(packet)));
         state.agree();
+        rules::check_connack(state, violations);
         if let Some(connect) = state.connect_times {
             observer.delay(
                 DelayKind::Connect,
@@ -196,6 +205,10 @@ impl Sessions {
             violations.insert_if(above, SessionViolation::MaximumQosExceeded);
             let refused = publish.retain && !state.terms.retain_available;
             violations.insert_if(refused, SessionViolation::RetainNotAvailable);
+            let marked = publish
+                .properties
+                .contains(PropertyId::SubscriptionIdentifier);
+            violations.insert_if(marked, SessionViolation::SubscriptionIdentifierFromClient);
         }
         if let (1 | 2, Some(packet_id @ 1..)) = (publish.qos, publish.packet_id) {
             return self.transmission(state, received, publish, packet_id, violations, observer);
@@ -264,6 +277,9 @@ impl Sessions {
             if same || publish.dup {
                 let carried = open.carried_from.is_some();
                 violations.insert_if(!publish.dup && !carried, SessionViolation::DupMissing);
+                let released = surely_open && open.pubrel.is_some();
+                violations.insert_if(released, SessionViolation::PublishAfterPubrel);
+                open.repeated = true;
                 open.transmissions = open.transmissions.saturating_add(1);
                 return Some(Earlier {
                     tag: open.tag,
@@ -293,6 +309,9 @@ impl Sessions {
         // A repetition whose first transmission was not seen: before the capture, in a gap, or
         // on an earlier connection of the session that was not seen.
         exchange.headless = publish.dup && !(state.complete() && state.session_is_new());
+        if towards == Towards::Client {
+            exchange.order = state.order.came();
+        }
         self.begin(state, towards, packet_id, exchange);
         let exceeded = state.level.is_v5()
             && state.exchanges.get(towards).len()
@@ -327,7 +346,12 @@ impl Sessions {
             let exchange = match self.resume(state, way, packet_id, observer) {
                 Some(exchange) => exchange,
                 None if state.complete() && state.session_is_new() => {
-                    violations.insert(SessionViolation::UnknownPacketIdentifier);
+                    let owed = state.owed.take(way, packet_id);
+                    violations.insert_if(!owed, SessionViolation::UnknownPacketIdentifier);
+                    if packet.kind == PacketType::Pubrel {
+                        // [MQTT-4.3.3-11] even so it is answered with PUBCOMP.
+                        state.owed.add(way, packet_id, 1);
+                    }
                     return None;
                 }
                 None => {
@@ -356,6 +380,10 @@ impl Sessions {
             return None;
         }
         exchange.reason_code = reason_code;
+        violations.insert_if(
+            !state.order.follows(exchange, packet.kind, way),
+            SessionViolation::AcknowledgmentOrder,
+        );
         let done = advance(exchange, packet.kind, times, |kind, delay| {
             observer.delay(kind, way, delay);
         });
@@ -403,6 +431,14 @@ impl Sessions {
         let Some(exchange) = self.exchanges.get(index) else {
             return;
         };
+        if exchange.repeated {
+            // Each repetition is answered by itself.
+            let most = match exchange.qos {
+                1 => exchange.transmissions.saturating_sub(1),
+                _ => exchange.transmissions.saturating_mul(2),
+            };
+            state.owed.add(towards, packet_id, most);
+        }
         self.in_flight = self.in_flight.saturating_sub(1);
         let (connection, tap) = (state.facts.number, state.facts.tap);
         let place = Place {
@@ -465,6 +501,10 @@ fn advance(
         PacketType::Pubrel if exchange.pubrel.is_none() => {
             measure(DelayKind::Pubrel, exchange.pubrec.map(|times| times.first));
             exchange.pubrel = Some(times);
+            false
+        }
+        PacketType::Pubrec | PacketType::Pubrel => {
+            exchange.repeated = true;
             false
         }
         PacketType::Pubcomp => {
@@ -558,69 +598,6 @@ fn unsuback<O: Observer>(
         }
         None => violations.insert_if(complete, SessionViolation::UnknownPacketIdentifier),
     }
-}
-
-/// [MQTT-2.3.1-2, MQTT 5: MQTT-2.2.1-3] one pool of identifiers serves what a client sends:
-/// SUBSCRIBE and UNSUBSCRIBE take none that a message or another request still uses.
-fn check_request_identifier(
-    state: &ConnectionState,
-    received: &Received<'_>,
-    violations: &mut SessionViolations,
-) {
-    // MQTT 3.1 sends a request again with the same identifier.
-    let (Some(packet_id), true) = (
-        received.parsed.packet.packet_id(),
-        state.level != ProtocolLevel::V3_1 && state.complete(),
-    ) else {
-        return;
-    };
-    let used = state.exchanges.to_broker.find(packet_id).is_some()
-        || state.subscriptions.awaits(packet_id);
-    violations.insert_if(used, SessionViolation::PacketIdentifierInUse);
-}
-
-/// The rules of who may send what, and when.
-fn check_order(
-    state: &ConnectionState,
-    towards: Towards,
-    packet_type: PacketType,
-    violations: &mut SessionViolations,
-) {
-    use PacketType as T;
-    match towards {
-        Towards::Broker => {
-            let first = *state.packets.get(towards) == 0;
-            // [MQTT-3.1.0-1] the first packet sent from the client must be a CONNECT.
-            let unannounced = first && packet_type != T::Connect && state.complete();
-            violations.insert_if(unannounced, SessionViolation::NotIntroduced);
-            // [MQTT-3.1.0-2] a second CONNECT is a protocol violation.
-            let second = packet_type == T::Connect && state.connect.is_some();
-            violations.insert_if(second, SessionViolation::SecondConnect);
-            violations.insert_if(state.disconnected, SessionViolation::AfterDisconnect);
-            let wrong = matches!(
-                packet_type,
-                T::Connack | T::Suback | T::Unsuback | T::Pingresp
-            );
-            violations.insert_if(wrong, SessionViolation::OnlyFromBroker);
-        }
-        Towards::Client => {
-            let wrong = matches!(
-                packet_type,
-                T::Connect | T::Subscribe | T::Unsubscribe | T::Pingreq
-            ) || (packet_type == T::Disconnect && !state.level.is_v5());
-            violations.insert_if(wrong, SessionViolation::OnlyFromClient);
-        }
-    }
-}
-
-fn check_size(
-    state: &ConnectionState,
-    received: &Received<'_>,
-    violations: &mut SessionViolations,
-) {
-    let maximum = *state.terms.maximum_packet_size.get(received.towards);
-    let exceeded = received.header.packet_length() > maximum;
-    violations.insert_if(exceeded, SessionViolation::MaximumPacketSizeExceeded);
 }
 
 /// A silence of more than one and a half times the keep-alive: the broker should have closed the

@@ -436,6 +436,7 @@ impl Sessions {
         observer.exchange(&exchange.record(place, outcome));
         exchange.gaps = state.gap_count();
         exchange.carried_from = Some(place.connection);
+        exchange.order = 0;
         Some(exchange)
     }
 

@@ -241,6 +241,11 @@ impl Subscriptions {
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
+    /// When the SUBSCRIBE was sent that waits longest for its answer.
+    pub(super) fn waits_since(&self) -> Option<Timestamp> {
+        self.subscribing.values().map(|request| request.first).min()
+    }
+
     /// Whether a SUBSCRIBE or UNSUBSCRIBE with this identifier awaits its answer.
     pub(super) fn awaits(&self, packet_id: u16) -> bool {
         self.subscribing.contains_key(&packet_id) || self.unsubscribing.contains_key(&packet_id)

@@ -74,6 +74,8 @@ pub struct Connection {
     /// The forward direction goes from the key's lower endpoint to the higher one.
     forward_from_low: bool,
     pub(super) closed: Option<EndReason>,
+    /// Which way the first FIN or accepted RST went: its sender ended the connection.
+    pub ended_by: Option<Direction>,
     /// The opening handshake has begun and is not finished.
     pub(super) handshaking: bool,
     pub(super) handshake: Handshake,
@@ -127,6 +129,7 @@ impl Connection {
             handshaking: false,
             syn_time: None,
             closed: None,
+            ended_by: None,
             seen: [false; 2],
         }
     }
@@ -142,6 +145,16 @@ impl Connection {
     #[must_use]
     pub const fn midstream(&self) -> bool {
         !self.initiator_known
+    }
+
+    /// Whether segments of this direction are in the capture.
+    #[must_use]
+    pub const fn saw(&self, direction: Direction) -> bool {
+        let [forward, reverse] = self.seen;
+        match direction {
+            Direction::Forward => forward,
+            Direction::Reverse => reverse,
+        }
     }
 
     /// Counters of one direction.

@@ -236,12 +236,16 @@ impl Delivery<'_, '_> {
         }
         if segment.flags.rst() {
             if connection.accepts_reset(segment, direction) {
+                connection.ended_by.get_or_insert(direction);
                 self.close(place.slot, EndReason::Reset);
             }
             return None;
         }
         if !matches!(connection.handshake, super::connection::Handshake::Done) {
             connection.time_round_trips(segment, direction);
+        }
+        if segment.flags.fin() {
+            connection.ended_by.get_or_insert(direction);
         }
         let half = connection.half_mut(direction);
         half.anchor(segment);

@@ -55,11 +55,16 @@ impl Recording {
         self
     }
 
-    /// Both sides close.
-    pub(crate) fn close(mut self) -> Self {
-        self.frame(From::Client, FIN | ACK, &[]);
-        self.frame(From::Broker, FIN | ACK, &[]);
-        self.frame(From::Client, ACK, &[]);
+    /// Both sides close, the client first.
+    pub(crate) fn close(self) -> Self {
+        self.close_from(From::Client)
+    }
+
+    /// Both sides close, this one first.
+    pub(crate) fn close_from(mut self, from: From) -> Self {
+        self.frame(from, FIN | ACK, &[]);
+        self.frame(opposite(from), FIN | ACK, &[]);
+        self.frame(from, ACK, &[]);
         self
     }
 

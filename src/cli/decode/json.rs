@@ -255,7 +255,7 @@ fn rules(object: &mut Map<String, Value>, event: &PacketEvent<'_>) {
     let session = event
         .violations
         .iter()
-        .map(|v| json!({ "code": v.code(), "clause": v.clause(level), "text": v.text() }));
+        .map(|v| json!({ "code": v.code(), "clause": v.clause(level, event.towards, packet_type), "text": v.text() }));
     let all: Vec<Value> = own.chain(session).collect();
     if !all.is_empty() {
         object.insert("violations".into(), all.into());

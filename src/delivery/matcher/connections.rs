@@ -124,7 +124,7 @@ impl Deliveries {
                     && std::mem::take(&mut slot.will)
                     && let Some((key, _)) = self.open_wills.remove(&index)
                 {
-                    self.wills.close(key, slot.number, None, None);
+                    self.wills.remove(key, slot.number);
                 }
             }
             _ => {}
@@ -152,6 +152,7 @@ impl Deliveries {
                 name: state.client_id().unwrap_or_default().into(),
                 connection: state.facts.number,
                 session: state.session(),
+                closed: None,
                 until: None,
                 seen: false,
             };
@@ -469,8 +470,12 @@ impl Deliveries {
                     .saturating_mul(1_000_000_000)
                     .saturating_add(self.twice.as_nanos()),
             );
-            let until = ended.then(|| self.now + wait);
-            self.wills.close(key, slot.number, state.session(), until);
+            if ended {
+                let times = (self.now, self.now + wait);
+                self.wills.close(key, slot.number, state.session(), times);
+            } else {
+                self.wills.remove(key, slot.number);
+            }
         }
         let persistent = ended && state.persistent() && state.session().is_some();
         let expiry = session_expiry(state).map(|expiry| self.now + expiry);

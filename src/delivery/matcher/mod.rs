@@ -2,6 +2,7 @@
 
 mod choose;
 mod connections;
+mod held;
 mod inbound;
 mod outbound;
 mod time;
@@ -128,6 +129,8 @@ pub struct Deliveries {
     topicless: VecDeque<(u32, u64)>,
     recent: Vec<Option<Recent>>,
     wills: Wills,
+    /// Messages that may be wills.
+    held: VecDeque<held::Held>,
     /// Wills of open connections by slot, with their delays in seconds: apart, so that what every
     /// message needs of a slot stays small.
     open_wills: HashMap<usize, (WillKey, u32), foldhash::fast::RandomState>,
@@ -161,6 +164,7 @@ impl Deliveries {
             topicless: VecDeque::new(),
             recent: vec![None; RECENT],
             wills: Wills::default(),
+            held: VecDeque::new(),
             open_wills: HashMap::default(),
             expectations: 0,
             dropped: DroppedDeliveries::default(),

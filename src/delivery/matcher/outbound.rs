@@ -248,7 +248,13 @@ impl Deliveries {
             return Some(self.pair(to, found, observer));
         }
         let now = self.now;
-        let will = will.and_then(|key| self.wills.find(key, now));
+        if let Some(key) = will
+            && self.wills.find(key, now, now).is_none()
+            && self.hold(to, key)
+        {
+            return Some(UNMATCHED);
+        }
+        let will = will.and_then(|key| self.wills.find(key, now, now));
         let will_of = will
             .as_ref()
             .filter(|will| !will.seen)

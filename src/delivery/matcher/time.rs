@@ -31,6 +31,7 @@ impl Deliveries {
                 self.review(place, false, observer);
             }
         }
+        self.tell_held(false, observer);
         self.wills.forget_older(self.now);
     }
 
@@ -213,5 +214,6 @@ impl Deliveries {
         }
         self.young.clear();
         self.old.clear();
+        self.tell_held(true, observer);
     }
 }

@@ -149,7 +149,7 @@ mod tests {
         }
         assert_eq!(CONVERSATION.len(), SessionViolation::ALL.len());
         for violation in SessionViolation::ALL {
-            assert_eq!(Code::from(violation).doc().code, violation.code());
+            assert_eq!(Code::from(*violation).doc().code, violation.code());
         }
         for (own, doc) in Own::ALL.iter().zip(OWN) {
             assert_eq!(Code::from(*own).doc(), doc);

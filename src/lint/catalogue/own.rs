@@ -63,6 +63,12 @@ codes! {
         "Mend the sender's encoder, or look whether it is MQTT at all.",
         "MQTT-1.5.5-1; 3.1.1: section 2.2.3";
 
+    Unfinished, "packet-unfinished", Warning, "packet",
+        "A connection ended within a packet.",
+        "Its receiver never got the whole, and cannot tell what was meant.",
+        "Look why the sender stopped: it crashed, was cut off, or announced a wrong length.",
+        "section 4.2";
+
     Unacknowledged, "exchange-unacknowledged", Warning, "exchange",
         "A QoS 1 or 2 message was not acknowledged to its end.",
         "Its sender keeps it, and may stop sending when too many wait.",
@@ -104,6 +110,12 @@ codes! {
         "Look at bridges and at the broker's limits between the two.",
         "section 3.8.4";
 
+    DeliveredHigher, "delivery-qos-higher", Error, "delivery",
+        "A message came with a higher QoS than published and granted.",
+        "The subscriber has to acknowledge what it asked to get without, and a small device may not be able to.",
+        "Mend the broker, or switch off what raises the QoS there (upgrade_outgoing_qos of mosquitto).",
+        "MQTT-3.8.4-8; 3.1.1: MQTT-3.8.4-6";
+
     SubscriptionRefused, "subscription-refused", Warning, "subscription",
         "The broker refused a subscription.",
         "The client waits for messages that never come; many do not look at the code.",
@@ -120,6 +132,17 @@ codes! {
         "Subscribe to what is needed; leave # to tests and to tools on the broker's host.",
         "section 4.7.1.2";
 
+    LargeFilter, "filter-too-large", Note, "subscription",
+        "A topic filter is longer, or has more levels, than the thresholds for topics.",
+        "No topic of that form is likely, and brokers limit the depth; thousands of levels have crashed some.",
+        "Subscribe to a shorter filter, with # at its end.",
+        "section 4.7.1.1";
+    RequestUnanswered, "request-unanswered", Warning, "connection",
+        "The broker did not answer a SUBSCRIBE or a PINGREQ.",
+        "The client waits, and takes the connection for dead after a while.",
+        "Look at the broker: is it overloaded, or does it stop reading?",
+        "MQTT-3.8.4-1 and MQTT-3.12.4-1";
+
     KeepAliveExceeded, "keep-alive-exceeded", Warning, "connection",
         "A client was silent for more than one and a half times its keep-alive.",
         "The broker has to take it for dead: it closes the connection and publishes the will.",
@@ -135,6 +158,16 @@ codes! {
         "A dead client is noticed only when TCP gives up, which may take hours.",
         "Name a keep-alive, a minute for example.",
         "section 3.1.2.10";
+    ClosedByBroker, "closed-by-broker", Warning, "connection",
+        "The broker closed a connection, and did not say why.",
+        "The client did not ask for it: it broke a rule, lost its rights, or the broker stopped. MQTT 5 has DISCONNECT to say which.",
+        "Look at what the client sent last, and into the broker's log.",
+        "section 4.13; 3.1.1: section 4.8";
+    ConnectUnanswered, "connect-unanswered", Warning, "connection",
+        "A CONNECT was not answered.",
+        "The device is off the network and was not told why.",
+        "Closed by the broker: look what is wrong with the CONNECT. Open: look whether the broker is overloaded.",
+        "section 3.1.4";
     DisconnectMissing, "disconnect-missing", Note, "connection",
         "A client's connection ended without DISCONNECT.",
         "The broker publishes the will, and cannot tell an end on purpose from a failure.",

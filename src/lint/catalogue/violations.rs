@@ -31,7 +31,7 @@ violations! {
     OverlongInteger, "MQTT-1.5.5-1; 3.1.1: section 2.2.3",
         "Strict receivers take the packet for malformed and close the connection.",
         "Mend the sender's encoder: the fewest bytes that hold the value.";
-    ReservedFlags, "MQTT-2.1.3-1; 3.1.1: MQTT-2.2.2-2",
+    ReservedFlags, "MQTT-2.1.3-1; 3.1.1: MQTT-2.2.2-1",
         "A receiver has to close the connection; a PUBREL or SUBSCRIBE without flags 2 is the usual case.",
         "Mend the sender's encoder: the flags of this packet type are fixed.";
     ReservedPacketType, "section 2.1.2; 3.1.1: section 2.2.1",

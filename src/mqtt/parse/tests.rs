@@ -300,12 +300,12 @@ fn violations() {
     // the value listed"; for 3.1.1 "If invalid flags are received, the receiver MUST close the
     // Network Connection".
     check(b"\x41\x02\x00\x01", V5, V::ReservedFlags, "MQTT-2.1.3-1");
-    check(b"\x41\x02\x00\x01", V4, V::ReservedFlags, "MQTT-2.2.2-2");
+    check(b"\x41\x02\x00\x01", V4, V::ReservedFlags, "MQTT-2.2.2-1");
     check(
         b"\x11\x0d\x00\x04MQTT\x04\x02\x00\x0a\x00\x01a",
         V4,
         V::ReservedFlags,
-        "MQTT-2.2.2-2",
+        "MQTT-2.2.2-1",
     );
     // "Bits 3,2,1 and 0 of the Fixed Header … are reserved and MUST be set to 0,0,1 and 0
     // respectively."

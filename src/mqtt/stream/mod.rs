@@ -275,6 +275,12 @@ impl<M: Copy> PacketStream<M> {
         (self.phase == Phase::Body).then_some(rest.header)
     }
 
+    /// Bytes of the unfinished packet's body that passed or are known to be missing.
+    #[must_use]
+    pub fn passed(&self) -> u32 {
+        self.rest.as_ref().map_or(0, |rest| rest.passed)
+    }
+
     /// The mark of the earliest chunk that a later packet may still need; `None` where nothing
     /// is unfinished.
     #[must_use]

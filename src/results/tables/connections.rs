@@ -98,6 +98,8 @@ table! {
         pub tls_alerts: Option<Text<'a>>,
         /// Why the MQTT within TLS or WebSocket could not be read, or not to the end.
         pub unread: Option<Text<'a>>,
+        /// Who ended it, with the first FIN or RST: `client` or `broker`.
+        pub ended_by: Option<&'static str>,
     }
 }
 

@@ -43,5 +43,8 @@ table! {
         /// How many messages, equal in topic and payload, the PUBLISH to the receiver could have
         /// been; 9 is nine or more.
         pub candidates: Option<u8>,
+        /// QoS that was expected, by which deliveries are counted: the lower of published and
+        /// granted, and the one delivered where nothing is known of it.
+        pub qos_expected: u8,
     }
 }

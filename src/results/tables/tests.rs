@@ -62,13 +62,14 @@ fn headers_are_those_of_the_reference() {
              bytes_to_client,publishes_to_broker,publishes_to_client,rtt_client_side_ns,\
              rtt_broker_side_ns,vantage,retransmitted_segments,out_of_order_segments,\
              capture_gaps,malformed,tls_version,tls_suite,sni,alpn,tap,tls_handshake_ns,\
-             tls_records_to_broker,tls_records_to_client,tls_alerts,unread",
+             tls_records_to_broker,tls_records_to_client,tls_alerts,unread,\
+             ended_by",
         ),
         (
             DeliveryRow::COLUMNS,
             "message,publisher,subscriber,delivered_message,topic,qos_published,qos_delivered,\
              publish_ns,received_ns,delay_ns,residence_ns,turnaround_ns,outcome,basis,\
-             payload_hash,tap,candidates",
+             payload_hash,tap,candidates,qos_expected",
         ),
         (
             TopicRow::COLUMNS,
