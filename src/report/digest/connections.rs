@@ -34,6 +34,7 @@ pub(in crate::report) struct ConnectionLine {
     pub(in crate::report) start_ns: Option<i64>,
     pub(in crate::report) duration_ns: Option<i64>,
     pub(in crate::report) end_reason: String,
+    pub(in crate::report) ended_by: String,
     pub(in crate::report) connack: String,
     pub(in crate::report) packets: u64,
     pub(in crate::report) bytes: u64,
@@ -74,7 +75,8 @@ pub(super) fn read(
         table; packets_to_broker, packets_to_client, bytes_to_broker, bytes_to_client);
     let [retransmitted, gaps, malformed, vantage, tap] = columns!(
         table; retransmitted_segments, capture_gaps, malformed, vantage, tap);
-    let [version, suite, sni, unread] = columns!(table; tls_version, tls_suite, sni, unread);
+    let [version, suite, sni, unread, ended_by] = columns!(
+        table; tls_version, tls_suite, sni, unread, ended_by);
     let mut top = Top::new(MOST_ROWS);
     let mut range: Option<(i64, i64)> = None;
     let mut unreadable = 0;
@@ -128,6 +130,7 @@ pub(super) fn read(
                     .zip(end_ns)
                     .map(|(start, end)| end.saturating_sub(start)),
                 end_reason: row.text(end_reason),
+                ended_by: row.text(ended_by),
                 connack: match row.name(code) {
                     "" | "0" => String::new(),
                     code => format!("{} ({code})", row.text(reason)),

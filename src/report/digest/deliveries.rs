@@ -45,8 +45,8 @@ pub(super) fn read(
 ) -> Result<Deliveries, DigestError> {
     let [publisher, subscriber, topic, published, delivered, publish] = columns!(
         table; publisher, subscriber, topic, qos_published, qos_delivered, publish_ns);
-    let [delay, residence, turnaround, outcome, basis, tap] = columns!(
-        table; delay_ns, residence_ns, turnaround_ns, outcome, basis, tap);
+    let [delay, residence, turnaround, outcome, basis, tap, expected] = columns!(
+        table; delay_ns, residence_ns, turnaround_ns, outcome, basis, tap, qos_expected);
     let mut series: BTreeMap<&'static str, DelaySeries> = BTreeMap::new();
     let mut trouble = Top::new(MOST_ROWS);
     let mut bases: BTreeMap<String, u64> = BTreeMap::new();
@@ -59,7 +59,12 @@ pub(super) fn read(
             bases.insert(how.to_owned(), 1);
         }
         let received = matches!(row.raw(outcome), b"delivered" | b"late");
-        let qos = match row.raw(delivered) {
+        // As the summary counts: by what was expected, where that is known.
+        let counted = match row.raw(expected) {
+            b"" => row.raw(delivered),
+            known => known,
+        };
+        let qos = match counted {
             b"0" => Some(0),
             b"1" => Some(1),
             b"2" => Some(2),

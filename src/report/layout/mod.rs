@@ -8,7 +8,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 /// SHA-256 of the two, in base64: the browser runs nothing else. A test holds them to the files.
-const STYLE_HASH: &str = "CoHSOsPevBuGJJ+JL9vTUKgBmkwHBaoDU9f6PUUvIX0=";
+const STYLE_HASH: &str = "i1CUREirReHbePfDEurvqbFIWHBrWu4JvrdrigmYrLE=";
 const SCRIPT_HASH: &str = "3D20WOYYQuxTjgONEO42FApOEkSHEuE1IF8cKAw5WMI=";
 
 /// A whole document. Nothing is loaded from anywhere, and a browser is told to refuse to.
@@ -77,6 +77,19 @@ impl Cell {
     pub(super) fn text(text: &str) -> Self {
         Self {
             shown: html! { (safe(text)) },
+            sort: None,
+        }
+    }
+
+    /// A topic: a line of it ends behind a slash where it can.
+    pub(super) fn topic(topic: &str) -> Self {
+        let shown = safe(topic);
+        Self {
+            shown: html! {
+                @for level in shown.split_inclusive('/') {
+                    (level) @if level.ends_with('/') { wbr; }
+                }
+            },
             sort: None,
         }
     }

@@ -132,7 +132,7 @@ fn connection_table(digest: &Digest, lines: &[ConnectionLine]) -> Markup {
         Number("no."),
         Text("client"),
         Word("from and to"),
-        Text("transport"),
+        Word("transport"),
         Word("MQTT"),
         Word("begins (UTC)"),
         Number("lasts"),
@@ -198,8 +198,12 @@ fn transport(line: &ConnectionLine) -> String {
 }
 
 fn ended(line: &ConnectionLine) -> String {
-    match line.connack.as_str() {
+    let how = match line.ended_by.as_str() {
         "" => line.end_reason.clone(),
-        refused => format!("refused: {refused}, {}", line.end_reason),
+        who => format!("{} by {who}", line.end_reason),
+    };
+    match line.connack.as_str() {
+        "" => how,
+        refused => format!("refused: {refused}, {how}"),
     }
 }

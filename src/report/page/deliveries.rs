@@ -135,7 +135,7 @@ fn trouble(digest: &Digest) -> Markup {
         rows.map(|line| {
             vec![
                 Cell::text(&line.outcome),
-                Cell::text(&line.topic),
+                Cell::topic(&line.topic),
                 Cell::text(&line.publisher),
                 Cell::text(&line.subscriber),
                 Cell::text(&line.qos),
@@ -175,7 +175,7 @@ fn unfinished(digest: &Digest) -> Markup {
                 Cell::text(&line.direction),
                 Cell::count(line.qos),
                 Cell::count(line.packet_id),
-                Cell::text(&line.topic),
+                Cell::topic(&line.topic),
                 Cell::count(line.transmissions),
                 moment_cell(line.publish_ns),
                 Cell::count(line.tap),

@@ -160,7 +160,7 @@ fn topic_table(lines: &[TopicLine], taps: bool) -> Markup {
     let rows = lines.iter().map(|line| {
         let mean = line.bytes as f64 / line.messages.max(1) as f64;
         let mut row = vec![
-            Cell::text(if line.topic.is_empty() {
+            Cell::topic(if line.topic.is_empty() {
                 "(empty)"
             } else {
                 &line.topic
