@@ -679,6 +679,8 @@ mod hostile_text {
             "right\u{202e}to left\u{2066}".as_bytes().to_vec(),
             "next\u{85}line\u{2028}\r\nseparators".as_bytes().to_vec(),
             b"comma,\"quote\",tab\tbackslash\\".to_vec(),
+            b"<script>alert(1)</script><img src=x onerror=alert(2)>".to_vec(),
+            b"]]></style></script>--><svg onload=alert(3)>&lt;".to_vec(),
             levels,
         ]
     }
@@ -790,6 +792,57 @@ mod hostile_text {
         }
         let summary = fs::read(Path::new(&out).join("summary.json")).expect("written");
         assert_harmless("summary.json", &summary);
+    }
+
+    /// Every file below a directory.
+    fn files(directory: &Path, into: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                files(&path, into);
+            } else {
+                into.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn stays_text_in_every_file() {
+        let place = Place::new();
+        let file = place.file("hostile.pcap", &capture());
+        let out = place.path("out");
+        let output = run(&["analyze", "--diagram", "13", "-o", &out, &file]);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let compared = place.path("compared");
+        let output = run(&["report", &out, "--compare", &out, "-o", &compared]);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let mut all = Vec::new();
+        files(Path::new(&out), &mut all);
+        files(Path::new(&compared), &mut all);
+        let mut kinds = std::collections::BTreeSet::new();
+        for path in all {
+            let name = path.display().to_string();
+            let kind = path
+                .extension()
+                .expect("a kind")
+                .to_string_lossy()
+                .into_owned();
+            kinds.insert(kind.clone());
+            if kind == "png" {
+                continue;
+            }
+            let bytes = fs::read(&path).expect("read");
+            assert_harmless(&name, &bytes);
+            let text = String::from_utf8(bytes).expect("text");
+            assert!(!text.contains(USER), "{name}: a user name");
+            if matches!(kind.as_str(), "html" | "svg") {
+                for tag in ["<script>alert", "<img", "<svg onload", "</style></script>"] {
+                    assert!(!text.contains(tag), "{name}: {tag}");
+                }
+            }
+        }
+        let expected = ["csv", "hgrm", "hlog", "html", "json", "png", "svg"];
+        assert_eq!(kinds, expected.map(str::to_owned).into());
     }
 
     #[test]

@@ -127,9 +127,10 @@ impl fmt::Display for CaptureError {
             ),
             Self::NoCaptureInDirectory { path, skipped } => write!(
                 f,
-                "no pcap or pcapng file in {} ({skipped} other files; subdirectories are not \
+                "no pcap or pcapng file in {} ({skipped} other file{}; subdirectories are not \
                  searched): name the directory that holds the captures",
-                path.display()
+                path.display(),
+                if *skipped == 1 { "" } else { "s" }
             ),
             Self::StdinTwice => write!(f, "'-' (standard input) can be named only once"),
             Self::StdinIsTerminal => write!(

@@ -19,7 +19,7 @@ use super::fail_on::{FailOn, catalogue};
 use super::input::{Input, no_mqtt};
 use super::output::OutputDirectory;
 use super::rendering::{self, Histograms, Wanted};
-use super::terminal::colors;
+use super::terminal::{colors, complain};
 
 pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     let began = Instant::now();
@@ -27,6 +27,7 @@ pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
     let fail_on = FailOn::new(&arguments.fail_on)?;
     let diagrams = rendering::diagrams(&arguments.diagrams)?;
     let settings = lint_settings(arguments)?;
+    warn_of_idle_options(arguments);
     let mut input = Input::open(&arguments.capture)?;
     let mut output = arguments
         .output
@@ -91,6 +92,26 @@ pub(super) fn run(arguments: &AnalyzeArgs) -> Result<(), Failure> {
         .map_err(Failure::stdout)?;
     input.check()?;
     fail_on.check(&summary, &|code| finding_severity(catalogue(), code))
+}
+
+/// Options that say how a directory is written do nothing where none is.
+fn warn_of_idle_options(arguments: &AnalyzeArgs) {
+    let idle: Vec<&str> = [
+        (!arguments.only.is_empty(), "--only"),
+        (arguments.no_messages, "--no-messages"),
+        (!arguments.diagrams.connections.is_empty(), "--diagram"),
+        (arguments.force, "--force"),
+    ]
+    .into_iter()
+    .filter_map(|(given, name)| (given && arguments.output.is_none()).then_some(name))
+    .collect();
+    if !idle.is_empty() {
+        let names = idle.join(", ");
+        complain(
+            "warning",
+            &format!("without -o DIR nothing is written: {names} has no effect"),
+        );
+    }
 }
 
 /// What to write to the directory.

@@ -9,7 +9,7 @@ use crate::analysis::PortRuleError;
 use crate::capture::{CaptureError, FilterError};
 use crate::lint::{ThresholdError, catalogue};
 use crate::payload::SchemaError;
-use crate::results;
+use crate::results::{self, nearest};
 
 use super::probe::ProbeFailure;
 
@@ -107,12 +107,11 @@ impl fmt::Display for Failure {
             ),
             Self::Threshold(error) => write!(f, "--threshold: {error}"),
             Self::Code(name) => {
-                let codes: Vec<&str> = catalogue().map(|doc| doc.code).collect();
-                write!(
-                    f,
-                    "--ignore: there is no finding {name:?}; there are {}",
-                    codes.join(", ")
-                )
+                write!(f, "--ignore: there is no finding {name:?}")?;
+                if let Some(code) = nearest(name, catalogue().map(|doc| doc.code)) {
+                    write!(f, "; the nearest is {code}")?;
+                }
+                write!(f, "; docs/findings.md lists all")
             }
             Self::Schema(error @ SchemaError::UnknownMessage { .. }) => {
                 write!(f, "--protobuf: {error}")

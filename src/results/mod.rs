@@ -35,4 +35,4 @@ pub use tables::{
     SubscriptionRow, TopicRow,
 };
 pub use text::{Formulas, Text, escape, escape_into, is_unsafe, needs_guard, unescape};
-pub use threshold::{Threshold, ThresholdError};
+pub use threshold::{Threshold, ThresholdError, nearest};

@@ -175,8 +175,46 @@ fn wrong(text: &str, detail: &str) -> ThresholdError {
     ThresholdError(format!("'{text}': {detail}"))
 }
 
+/// The known name that is most like another one: the fewest letters to change, put in or take
+/// away (Levenshtein's distance). None where they have little in common.
+#[must_use]
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const LONGEST: usize = 64;
+    let letters: Vec<char> = name.chars().take(LONGEST).collect();
+    let distance = |other: &str| {
+        let mut row: Vec<usize> = (0..=letters.len()).collect();
+        for (i, there) in other.chars().enumerate() {
+            let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+            for (j, here) in letters.iter().enumerate() {
+                let change = diagonal + usize::from(*here != there);
+                diagonal = row[j + 1];
+                row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+            }
+        }
+        row[letters.len()]
+    };
+    let (best, code) = known.map(|code| (distance(code), code)).min()?;
+    (best * 2 <= name.len().max(code.len())).then_some(code)
+}
+
 fn unknown(text: &str, name: &str) -> ThresholdError {
     let delays: Vec<&str> = DELAYS.into_iter().chain(["tcp_handshake"]).collect();
+    if let Some((delay, statistic)) = name.rsplit_once('.')
+        && delays.contains(&delay)
+    {
+        let known = STATISTICS.join(", ");
+        return wrong(
+            text,
+            &format!("'{statistic}' is no statistic of {delay}; known are {known}"),
+        );
+    }
+    if let Some(kind) = name.strip_prefix("loss.") {
+        let known = LOSSES.join(", ");
+        return wrong(
+            text,
+            &format!("'{kind}' is no kind of loss; known are {known}"),
+        );
+    }
     wrong(
         text,
         &format!(
@@ -219,11 +257,14 @@ fn finding(
             if known && !value.is_empty() {
                 return Ok(Condition::FindingCode(value.to_owned()));
             }
-            let codes: Vec<&str> = catalogue.iter().map(|doc| doc.code).collect();
-            let known = codes.join(", ");
+            let like = nearest(value, catalogue.iter().map(|doc| doc.code));
+            let hint = like.map_or_else(
+                || "docs/findings.md lists them".to_owned(),
+                |code| format!("the nearest is {code}; docs/findings.md lists all"),
+            );
             Err(wrong(
                 text,
-                &format!("'{value}' is no code of a finding; known are {known}"),
+                &format!("'{value}' is no code of a finding: {hint}"),
             ))
         }
         _ => Err(wrong(

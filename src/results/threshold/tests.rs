@@ -156,7 +156,8 @@ fn what_is_wrong_is_said_with_the_names_that_are_known() {
         ("loss>1%", "loss.KIND"),
         ("finding>warning", "finding>=SEVERITY"),
         ("finding>=grave", "warning"),
-        ("finding=nothing", "leading_slash"),
+        ("finding=leading_slush", "leading_slash"),
+        ("finding=nothing", "findings.md"),
     ] {
         let error = Threshold::parse(expression, &CATALOGUE).expect_err(expression);
         assert!(error.to_string().contains(word), "{error}");
