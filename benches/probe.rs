@@ -12,6 +12,7 @@
 #[path = "../tests/support/mosquitto.rs"]
 mod mosquitto;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use mosquitto::Mosquitto;
@@ -20,6 +21,7 @@ use mqttscope::probe::tally::Tally;
 use mqttscope::probe::{
     Arrivals, CellPlan, CellResult, Credentials, Dialect, Direct, Extent, run_cell,
 };
+use mqttscope::proxy::{Conditions, Proxy};
 
 fn main() {
     // Wide windows lose messages in mosquitto's default configuration.
@@ -62,6 +64,37 @@ fn main() {
             tally.planned(),
         );
     }
+    known_delay(&broker);
+}
+
+/// Delays of 20 ms each way, by the proxy: what is measured beyond the trips that a QoS needs.
+fn known_delay(broker: &Mosquitto) {
+    const EACH_WAY: Duration = Duration::from_millis(20);
+    let conditions = Conditions::default().with_delay(EACH_WAY);
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let target = SocketAddr::from(([127, 0, 0, 1], broker.port));
+    let proxy = match Proxy::start(any, target, conditions) {
+        Ok(proxy) => proxy,
+        Err(error) => panic!("{error}"),
+    };
+    println!("known delay: 20 ms each way through the proxy, 100 messages/s, service time");
+    for (qos, trips) in [(0, 2), (1, 2), (2, 4)] {
+        let plan = CellPlan {
+            qos,
+            subscriber_qos: qos,
+            extent: Extent::Count(1_000),
+            warm_up: 50,
+            ..CellPlan::default()
+        };
+        let tally = Tally::new(&run_at(proxy.address().port(), plan));
+        let expected = trips * EACH_WAY.as_nanos() as i64;
+        let median = tally.service.quantile(0.5).unwrap_or(0);
+        println!(
+            "  QoS {qos}: {:.3} ms at the median, {:.1} us more than {trips} trips",
+            median as f64 / 1e6,
+            (median - expected) as f64 / 1e3
+        );
+    }
 }
 
 /// Messages per second from the first sent to the last received.
@@ -95,6 +128,10 @@ fn throughput(broker: &Mosquitto, qos: u8, count: u32, run_number: u64) -> f64 {
 }
 
 fn run(broker: &Mosquitto, plan: CellPlan) -> CellResult {
+    run_at(broker.port, plan)
+}
+
+fn run_at(port: u16, plan: CellPlan) -> CellResult {
     let dialect = Dialect {
         level: ProtocolLevel::V5,
         tls: None,
@@ -103,7 +140,7 @@ fn run(broker: &Mosquitto, plan: CellPlan) -> CellResult {
     };
     let connector = Direct {
         host: "127.0.0.1".into(),
-        port: broker.port,
+        port,
         timeout: Duration::from_secs(5),
     };
     match run_cell(&plan, &dialect, &connector, &mut |_| true) {

@@ -4,6 +4,7 @@ mod analyze;
 mod args;
 mod decode;
 mod error;
+mod experiment;
 mod fail_on;
 mod frames;
 mod input;

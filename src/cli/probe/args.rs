@@ -33,7 +33,7 @@ pub(in crate::cli) struct ProbeArgs {
     #[command(flatten)]
     pub(super) trust: TrustArgs,
 
-    /// Write samples.csv, cells.csv and manifest.json to this directory
+    /// Write samples.csv, cells.csv, manifest.json and histograms to this directory
     #[arg(short, long, value_name = "DIR")]
     pub(super) output: Option<PathBuf>,
 

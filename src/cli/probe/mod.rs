@@ -301,7 +301,7 @@ impl Run {
             complain("note", note);
         }
         if let Some(store) = self.store.take() {
-            store.finish(&self.manifest)?;
+            store.finish(&self.manifest, &self.rows)?;
         }
         let text = if arguments.json {
             table::json(&self.manifest, &self.rows).map_err(|e| Failure::stdout(e.into()))?

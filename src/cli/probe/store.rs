@@ -6,6 +6,7 @@ use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use crate::cli::error::Failure;
+use crate::cli::experiment;
 use crate::cli::output::OutputDirectory;
 use crate::probe::CellResult;
 use crate::probe::rows::{self, Labels};
@@ -118,9 +119,10 @@ impl Store {
         self.cells.flush().map_err(&failed)
     }
 
-    /// Gives everything its name.
-    pub(super) fn finish(mut self, manifest: &Manifest) -> Result<(), Failure> {
+    /// Makes what follows from the tables, and gives everything its name.
+    pub(super) fn finish(mut self, manifest: &Manifest, cells: &[CellRow]) -> Result<(), Failure> {
         self.flush()?;
+        experiment::histograms(&mut self.output, cells)?;
         self.output.write("manifest.json", &json(manifest))?;
         self.output.commit()
     }
@@ -148,11 +150,18 @@ impl Earlier {
             path: path.to_owned(),
             detail,
         };
+        // A run that goes on writes aside what it will replace in the end, and may have been killed
+        // before it had as much again.
+        let aside = cells_in(&path.join("cells.csv.partial"));
+        let whole = cells_in(&path.join("cells.csv"));
+        let ending = if aside.len() > whole.len() || !path.join("manifest.json").exists() {
+            ".partial"
+        } else {
+            ""
+        };
         let find = |name: &str| {
-            let whole = path.join(name);
-            let partial = path.join(format!("{name}.partial"));
-            // A run that goes on writes aside what it will replace in the end.
-            [partial, whole].into_iter().find(|path| path.exists())
+            let path = path.join(format!("{name}{ending}"));
+            path.exists().then_some(path)
         };
         let manifest = find("manifest.json").ok_or_else(|| no_run("no manifest.json".into()))?;
         let text = std::fs::read(manifest).map_err(|error| no_run(error.to_string()))?;
@@ -161,16 +170,19 @@ impl Earlier {
         if manifest.schema != crate::results::PROBE_SCHEMA {
             return Err(no_run(format!("manifest.json is {:?}", manifest.schema)).into());
         }
-        let mut cells = Vec::new();
-        if let Some(path) = find("cells.csv") {
-            let file = File::open(path).map_err(|error| no_run(error.to_string()))?;
-            // The last row may be cut off.
-            let _ = read_table::<CellRow>(BufReader::new(file), |row| cells.push(row));
-        }
         Ok(Self {
             manifest,
-            cells,
+            cells: if ending.is_empty() { whole } else { aside },
             samples: find("samples.csv"),
         })
     }
+}
+
+/// The cells of a table, whose last row may be cut off; none where there is no table.
+fn cells_in(path: &Path) -> Vec<CellRow> {
+    let mut cells = Vec::new();
+    if let Ok(file) = File::open(path) {
+        let _ = read_table::<CellRow>(BufReader::new(file), |row| cells.push(row));
+    }
+    cells
 }
