@@ -73,6 +73,7 @@ pub mod frame;
 #[cfg(target_os = "linux")]
 pub mod lab;
 pub mod lint;
+pub mod live;
 pub mod mqtt;
 pub mod payload;
 pub mod probe;

@@ -136,6 +136,7 @@ impl Core {
             scratches,
             deliveries,
             messages,
+            missed,
             ..
         } = self;
         let Some(Slot::Mqtt(flow)) = slots.get_mut(tcp.slot()) else {
@@ -153,6 +154,7 @@ impl Core {
             observer,
             deliveries: deliveries.as_mut(),
             messages,
+            missed,
         };
         let keys = options.keys();
         Carrier::take(

@@ -40,10 +40,33 @@ struct Rows<W: Write> {
     /// Paths of the files, by index.
     files: Vec<Vec<u8>>,
     error: Option<io::Error>,
+    /// Somebody asks for the newest finding now and then.
+    watched: bool,
+    newest: Option<NewFinding>,
+    /// Findings since somebody asked.
+    news: u64,
+}
+
+/// A finding, kept for who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFinding {
+    /// Its severity.
+    pub severity: &'static str,
+    /// Its code.
+    pub code: &'static str,
+    /// The connection.
+    pub connection: Option<u64>,
+    /// The topic.
+    pub topic: Option<Vec<u8>>,
+    /// More of it. It comes from the network: escape it.
+    pub detail: Vec<u8>,
 }
 
 impl<W: Write> Sink for Rows<W> {
     fn finding(&mut self, finding: &Finding<'_>) {
+        if self.watched {
+            self.note(finding);
+        }
         let (Some(to), None) = (&mut self.to, &self.error) else {
             return;
         };
@@ -65,6 +88,20 @@ impl<W: Write> Sink for Rows<W> {
     }
 }
 
+impl<W: Write> Rows<W> {
+    fn note(&mut self, finding: &Finding<'_>) {
+        let doc = finding.code.doc();
+        self.news = self.news.saturating_add(1);
+        self.newest = Some(NewFinding {
+            severity: doc.severity.name(),
+            code: doc.code,
+            connection: finding.place.connection,
+            topic: finding.topic.map(<[u8]>::to_vec),
+            detail: finding.detail.to_vec(),
+        });
+    }
+}
+
 impl<W: Write> Lints<W> {
     /// Counts findings and topics, and writes nothing.
     #[must_use]
@@ -76,8 +113,21 @@ impl<W: Write> Lints<W> {
                 to: None,
                 files: Vec::new(),
                 error: None,
+                watched: false,
+                newest: None,
+                news: 0,
             },
         }
+    }
+
+    /// Keeps the newest finding for [`Lints::take_newest`].
+    pub const fn watch(&mut self) {
+        self.rows.watched = true;
+    }
+
+    /// How many findings there were since this was asked last, and the latest of them.
+    pub fn take_newest(&mut self) -> (u64, Option<NewFinding>) {
+        (std::mem::take(&mut self.rows.news), self.rows.newest.take())
     }
 
     /// Writes the tables too. `files` are the captures' paths, in the order of their indexes.

@@ -17,6 +17,7 @@ mod carrier;
 mod detect;
 mod flow;
 mod lints;
+mod missed;
 mod options;
 mod pipeline;
 mod ports;
@@ -33,7 +34,7 @@ use crate::tcp::{Connection, EndReason, Gap};
 use crate::time::{TimeDelta, Timestamp};
 
 pub use carrier::{CarrierStop, TlsView};
-pub use lints::{FindingFiles, Lints};
+pub use lints::{FindingFiles, Lints, NewFinding};
 pub use options::{Options, PortRule, PortRuleError, Selection, Transport};
 pub use pipeline::Pipeline;
 pub use ports::PortTraffic;

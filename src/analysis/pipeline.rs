@@ -24,6 +24,7 @@ use crate::wire::{Dissection, Dissector, Segment, Skip, WireStatistics};
 
 use super::carrier::Scratches;
 use super::flow::{Mark, MqttFlow, Roles, Slot, confirm};
+use super::missed::MissedFrames;
 use super::options::{Options, Selection, Transport};
 use super::ports::PortTraffic;
 use super::totals::Totals;
@@ -70,6 +71,7 @@ pub(super) struct Core {
     /// Bytes that wait in what carries MQTT, on all connections together.
     pub(super) carried: usize,
     pub(super) scratches: Scratches,
+    pub(super) missed: MissedFrames,
 }
 
 /// Passes records on, counted, and only the wanted ones.
@@ -82,6 +84,7 @@ pub(super) struct Tee<'t, O> {
     pub(super) deliveries: Option<&'t mut Deliveries>,
     /// PUBLISH packets told of.
     pub(super) messages: &'t mut u64,
+    pub(super) missed: &'t MissedFrames,
 }
 
 /// Passes what became of messages on, counted, and only of wanted ones.
@@ -89,6 +92,7 @@ struct Matched<'t, O> {
     totals: &'t mut Totals,
     selection: &'t Selection,
     observer: &'t mut O,
+    missed: &'t MissedFrames,
     /// The sessions of wills that were seen to be published.
     wills: Vec<u32>,
 }
@@ -100,8 +104,9 @@ impl<O: Observer> delivery::Observer for Matched<'_, O> {
             || self.selection.client(Some(record.subscriber))
             || self.selection.client(record.publisher);
         if wanted && self.selection.topic(record.topic) {
-            self.totals.delivery(record);
-            self.observer.delivery(record);
+            let record = self.missed.weigh_delivery(record);
+            self.totals.delivery(&record);
+            self.observer.delivery(&record);
         }
     }
 }
@@ -117,6 +122,7 @@ impl<O: Observer> Tee<'_, O> {
             totals: self.totals,
             selection: self.selection,
             observer: self.observer,
+            missed: self.missed,
             wills: Vec::new(),
         };
         let result = take(self.deliveries.as_deref_mut()?, &mut matched);
@@ -142,8 +148,9 @@ impl<O: Observer> session::Observer for Tee<'_, O> {
 
     fn exchange(&mut self, record: &ExchangeRecord<'_>) {
         if self.wanted && self.selection.topic(Some(record.topic)) {
-            self.totals.exchange(record.qos, record.outcome);
-            self.observer.exchange(record);
+            let record = self.missed.weigh_exchange(record);
+            self.totals.exchange(&record);
+            self.observer.exchange(&record);
         }
     }
 
@@ -189,6 +196,7 @@ impl Pipeline {
                 limited_streams: 0,
                 carried: 0,
                 scratches: Scratches::default(),
+                missed: MissedFrames::default(),
                 options,
             },
         }
@@ -300,6 +308,33 @@ impl Pipeline {
         &self.core.options.key_log
     }
 
+    /// Capture time goes on although no frame comes: what waits for a time is decided. `now` must
+    /// not be later than the frames that are still to come.
+    pub fn advance<O: Observer>(&mut self, now: Timestamp, observer: &mut O) {
+        self.core.tick(now, observer);
+    }
+
+    /// The capture lost frames at some time of a span: from then on, and for what includes such a
+    /// time, absence proves nothing. What would be [lost](crate::delivery::DeliveryOutcome::Lost)
+    /// is undetermined, an exchange that is not complete is
+    /// [unknown](crate::session::ExchangeOutcome::Unknown), and what was seen whole is marked as
+    /// uncertain, since its first copy may be missing.
+    pub fn missed_frames(&mut self, from: Timestamp, until: Timestamp) {
+        self.core.missed.add(from, until);
+    }
+
+    /// QoS 1 and 2 exchanges in flight.
+    #[must_use]
+    pub fn open_exchanges(&self) -> usize {
+        self.core.sessions.in_flight()
+    }
+
+    /// Messages on their way to receivers, counted for each receiver.
+    #[must_use]
+    pub fn awaited_deliveries(&self) -> usize {
+        self.core.deliveries.as_ref().map_or(0, Deliveries::awaited)
+    }
+
     /// The capture is over: everything that is open is reported.
     pub fn finish<O: Observer>(&mut self, observer: &mut O) {
         let mut delivery = self.table.finish();
@@ -314,6 +349,7 @@ impl Pipeline {
             observer,
             deliveries: core.deliveries.as_mut(),
             messages: &mut core.messages,
+            missed: &core.missed,
         };
         tee.matched(&mut core.sessions, |deliveries, matched| {
             deliveries.finish(matched);
@@ -390,6 +426,7 @@ impl Core {
             totals: &mut self.totals,
             selection: &self.options.selection,
             observer,
+            missed: &self.missed,
             wills: Vec::new(),
         };
         if let Some(deliveries) = &mut self.deliveries {
@@ -487,6 +524,7 @@ impl Core {
             observer,
             deliveries: self.deliveries.as_mut(),
             messages: &mut self.messages,
+            missed: &self.missed,
         };
         // The directions are handed on one by one, so one may be ahead of the other's hole.
         flow.state
@@ -537,6 +575,7 @@ impl Core {
                     observer,
                     deliveries: self.deliveries.as_mut(),
                     messages: &mut self.messages,
+                    missed: &self.missed,
                 };
                 self.sessions.displace(&mut old.state, &mut tee);
             }
@@ -572,6 +611,7 @@ impl Core {
             observer,
             deliveries: self.deliveries.as_mut(),
             messages: &mut self.messages,
+            missed: &self.missed,
         };
         let MqttFlow {
             state,
@@ -660,6 +700,7 @@ impl Core {
             observer,
             deliveries: self.deliveries.as_mut(),
             messages: &mut self.messages,
+            missed: &self.missed,
         };
         let ended = !matches!(end, EndReason::CaptureEnded | EndReason::Evicted);
         if ended {

@@ -339,6 +339,7 @@ pub fn exchange_row<'a>(record: &ExchangeRecord<'a>, exchange: u64) -> ExchangeR
         outcome: record.outcome.name(),
         reason_code: record.reason_code,
         tap: record.tap,
+        uncertain: record.uncertain,
     }
 }
 
@@ -364,6 +365,7 @@ pub fn delivery_row<'a>(record: &DeliveryRecord<'a>) -> DeliveryRow<'a> {
         tap: record.tap,
         candidates: record.candidates,
         qos_expected: record.qos,
+        uncertain: record.uncertain,
     }
 }
 

@@ -66,6 +66,10 @@ pub fn summary(pipeline: &Pipeline, tool_version: &str) -> Summary {
             .map(|(&code, &n)| (code.to_owned(), n))
             .collect(),
         dropped: dropped(pipeline),
+        uncertain: present([
+            ("exchanges", totals.uncertain_exchanges),
+            ("deliveries", totals.uncertain_deliveries),
+        ]),
         other_ports: pipeline
             .other()
             .busiest()

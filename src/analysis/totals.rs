@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::delivery::{Basis, DeliveryOutcome, DeliveryRecord};
 use crate::mqtt::PacketType;
-use crate::session::{DelayKind, ExchangeOutcome, PerWay, Towards};
+use crate::session::{DelayKind, ExchangeOutcome, ExchangeRecord, PerWay, Towards};
 use crate::stats::Delays;
 use crate::time::TimeDelta;
 
@@ -40,6 +40,10 @@ pub struct Totals {
     pub publishes: PerWay<PublishCounts>,
     /// Exchanges of QoS 1 and of QoS 2.
     pub exchanges: [ExchangeCounts; 2],
+    /// Exchanges within which the capture lost frames.
+    pub uncertain_exchanges: u64,
+    /// Deliveries within which the capture lost frames.
+    pub uncertain_deliveries: u64,
     /// Deliveries of QoS 0, 1, 2.
     pub deliveries: [DeliveryCounts; 3],
     /// Delays of deliveries of QoS 0, 1, 2: from publisher to receiver, within the broker as the
@@ -96,7 +100,10 @@ impl Totals {
         }
     }
 
-    pub(super) fn exchange(&mut self, qos: u8, outcome: ExchangeOutcome) {
+    pub(super) fn exchange(&mut self, record: &ExchangeRecord<'_>) {
+        let uncertain = u64::from(record.uncertain);
+        self.uncertain_exchanges = self.uncertain_exchanges.saturating_add(uncertain);
+        let (qos, outcome) = (record.qos, record.outcome);
         if let Some(counts) = usize::from(qos)
             .checked_sub(1)
             .and_then(|i| self.exchanges.get_mut(i))
@@ -113,6 +120,8 @@ impl Totals {
     }
 
     pub(super) fn delivery(&mut self, record: &DeliveryRecord<'_>) {
+        let uncertain = u64::from(record.uncertain);
+        self.uncertain_deliveries = self.uncertain_deliveries.saturating_add(uncertain);
         let qos = usize::from(record.qos);
         let Some(counts) = self.deliveries.get_mut(qos) else {
             return;

@@ -28,6 +28,7 @@ mod byte_order;
 mod error;
 mod filter;
 mod inputs;
+pub mod live;
 mod pcap;
 mod pcapng;
 mod reader;

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::lint::Thresholds;
 
 use super::probe::ProbeArgs;
+pub(super) use super::capture::args::CaptureLiveArgs;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 could not do it; 2 wrong usage; \
      3 done, but a threshold is broken or a measurement invalid.";
@@ -27,6 +28,8 @@ pub(super) enum Command {
     Analyze(AnalyzeArgs),
     /// Measure loss and delay through a broker, per QoS and payload
     Probe(Box<ProbeArgs>),
+    /// Capture from an interface, or read along a pipe, and analyse as it happens
+    Capture(Box<CaptureLiveArgs>),
     /// Make plots and report.html again from a directory of results, or compare two
     Report(ReportArgs),
     /// Print a completion script for a shell
@@ -46,6 +49,13 @@ pub(super) struct CaptureArgs {
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
 
+    #[command(flatten)]
+    pub(super) common: CommonArgs,
+}
+
+/// How to read frames, wherever they come from.
+#[derive(Debug, Args)]
+pub(super) struct CommonArgs {
     /// Ports on which MQTT is spoken: PORT, PORT/tls, PORT/ws or PORT/wss
     #[arg(
         short,
@@ -146,6 +156,13 @@ pub(super) struct AnalyzeArgs {
     #[command(flatten)]
     pub(super) capture: CaptureArgs,
 
+    #[command(flatten)]
+    pub(super) results: ResultArgs,
+}
+
+/// What to make of an analysis.
+#[derive(Debug, Args)]
+pub(super) struct ResultArgs {
     /// Write tables, histograms, plots, report.html and summary.json to this directory
     #[arg(short, long, value_name = "DIR")]
     pub(super) output: Option<PathBuf>,

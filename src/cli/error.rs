@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::analysis::PortRuleError;
+use crate::capture::live::LiveError;
 use crate::capture::{CaptureError, FilterError};
 use crate::lint::{ThresholdError, catalogue};
 use crate::payload::SchemaError;
@@ -46,6 +47,10 @@ pub(super) enum Failure {
     NoResults { path: PathBuf, detail: String },
     Unreadable { path: PathBuf, detail: String },
     Probe(ProbeFailure),
+    Live(LiveError),
+    NoRight(String),
+    User { name: String, reason: String },
+    Signals(io::Error),
 }
 
 impl Failure {
@@ -73,6 +78,7 @@ impl Failure {
             | Self::FramesToStdout
             | Self::FailOn(_)
             | Self::Diagram(_)
+            | Self::Live(LiveError::Filter { .. })
             | Self::ReadOnce(_) => ExitCode::from(2),
             Self::ThresholdsBroken => ExitCode::from(3),
             Self::Probe(failure) => failure.exit_code(),
@@ -207,6 +213,10 @@ impl fmt::Display for Failure {
                 "{}: {detail}; make it again with mqttscope analyze, or remove it",
                 path.display()
             ),
+            Self::Live(error) => error.fmt(f),
+            Self::NoRight(advice) => f.write_str(advice),
+            Self::User { name, reason } => write!(f, "cannot go on as user {name:?}: {reason}"),
+            Self::Signals(error) => write!(f, "cannot watch for signals: {error}"),
             Self::Damaged(count) => write!(
                 f,
                 "{count} {} damaged (see the warnings above), and --strict was given",

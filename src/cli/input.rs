@@ -28,7 +28,7 @@ pub(super) struct Input {
 impl Input {
     /// Checks the arguments and opens the captures: nothing is read before both went well.
     pub(super) fn open(arguments: &CaptureArgs) -> Result<Self, Failure> {
-        let mut settings = Settings::new(arguments)?;
+        let mut settings = Settings::new(&arguments.common)?;
         let capture = Capture::open(&arguments.files)?;
         read_ahead(&capture, &mut settings.options);
         Ok(Self {
@@ -51,7 +51,7 @@ impl Input {
         if !is_stream(path) {
             return Self::open(arguments);
         }
-        let mut settings = Settings::new(arguments)?;
+        let mut settings = Settings::new(&arguments.common)?;
         // Keys may stand behind the frames that need them.
         settings.options.more_keys = true;
         let file = if path == Path::new("-") {
@@ -179,9 +179,14 @@ fn read_spooled(path: &Path, file: &File) -> Result<Capture, Failure> {
 
 /// What to say when nothing was found: why that may be, and what can be done about it.
 pub(super) fn no_mqtt(input: &Input, pipeline: &Pipeline) -> String {
-    let settings = &input.settings;
+    let frames = input.capture.files().iter().map(|file| file.frames).sum();
+    no_mqtt_in(frames, &input.settings, pipeline)
+}
+
+/// The same for frames from anywhere, of which there were so many before any was left out.
+pub(super) fn no_mqtt_in(frames: u64, settings: &Settings, pipeline: &Pipeline) -> String {
     if pipeline.frames() == 0 {
-        return no_frames(input);
+        return no_frames(frames, settings);
     }
     let selection = &settings.options.selection;
     let wanted = [
@@ -248,8 +253,7 @@ fn busiest(ports: &[(u16, u64, u64)], unit: &str) -> String {
 }
 
 /// Not a single frame: the captures have none, or the options left none.
-fn no_frames(input: &Input) -> String {
-    let settings = &input.settings;
+fn no_frames(frames: u64, settings: &Settings) -> String {
     let options = [
         ("--filter", settings.filter.is_some()),
         ("--since", settings.since.is_some()),
@@ -259,7 +263,6 @@ fn no_frames(input: &Input) -> String {
         .iter()
         .filter_map(|&(option, given)| given.then_some(option))
         .collect();
-    let frames: u64 = input.capture.files().iter().map(|file| file.frames).sum();
     if frames == 0 {
         return "no MQTT found: there is not a single frame in the capture".to_owned();
     }

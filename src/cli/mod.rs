@@ -2,13 +2,16 @@
 
 mod analyze;
 mod args;
+mod capture;
 mod decode;
+mod describe;
 mod error;
 mod experiment;
 mod fail_on;
 mod frames;
 mod input;
 mod output;
+mod passive;
 mod probe;
 mod proto;
 mod rendering;
@@ -35,6 +38,7 @@ pub fn run() -> ExitCode {
         Command::Decode(decode) => decode::run(decode),
         Command::Analyze(analyze) => analyze::run(analyze),
         Command::Probe(probe) => probe::run(probe),
+        Command::Capture(capture) => capture::run(capture),
         Command::Report(report) => report::run(report),
         Command::Completions { shell } => completions(*shell),
         Command::Man => man(),

@@ -50,6 +50,7 @@ pub(super) struct OutputDirectory {
     /// Of those begun, what is needed only until the commit.
     passing: Vec<String>,
     earlier: Earlier,
+    new: bool,
 }
 
 impl OutputDirectory {
@@ -59,6 +60,7 @@ impl OutputDirectory {
         if path.exists() && !path.is_dir() {
             return Err(Failure::OutputNotADirectory(path.to_owned()));
         }
+        let new = !path.exists();
         fs::create_dir_all(path).map_err(write_failure(path))?;
         if let Some(example) = foreign(path)?.filter(|_| !force) {
             return Err(Failure::OutputInUse {
@@ -71,6 +73,7 @@ impl OutputDirectory {
             begun: Vec::new(),
             passing: Vec::new(),
             earlier: Earlier::Removed,
+            new,
         })
     }
 
@@ -85,6 +88,7 @@ impl OutputDirectory {
             begun: Vec::new(),
             passing: Vec::new(),
             earlier: Earlier::Kept,
+            new: false,
         })
     }
 
@@ -162,6 +166,11 @@ impl OutputDirectory {
         }
         names.retain(|name| is_ours(name) && !self.begun.contains(name));
         Ok(names)
+    }
+
+    /// It was made for these results.
+    pub(super) const fn is_new(&self) -> bool {
+        self.new
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -9,11 +9,11 @@ use crate::analysis::Schemas;
 use crate::mqtt::{ProtocolLevel, topic};
 use crate::payload::Schema;
 
-use super::args::CaptureArgs;
+use super::args::CommonArgs;
 use super::error::Failure;
 
 /// Compiles the named files and binds their types to topics.
-pub(super) fn schemas(arguments: &CaptureArgs) -> Result<Schemas, Failure> {
+pub(super) fn schemas(arguments: &CommonArgs) -> Result<Schemas, Failure> {
     let mut schemas = Schemas::default();
     if arguments.protobuf.is_empty() {
         return Ok(schemas);

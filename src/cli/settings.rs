@@ -14,7 +14,7 @@ use crate::results::Formulas;
 use crate::stream::tls::KeyLog;
 use crate::time::{TimeDelta, Timestamp};
 
-use super::args::CaptureArgs;
+use super::args::CommonArgs;
 use super::error::Failure;
 use super::proto::schemas;
 
@@ -30,7 +30,17 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub(super) fn new(arguments: &CaptureArgs) -> Result<Self, Failure> {
+    pub(super) fn new(arguments: &CommonArgs) -> Result<Self, Failure> {
+        let keys = Arc::new(key_log(arguments.key_log.as_deref())?);
+        Self::with_keys(arguments, keys)
+    }
+
+    /// The same without keys: who reads what is still written follows them.
+    pub(super) fn for_live(arguments: &CommonArgs) -> Result<Self, Failure> {
+        Self::with_keys(arguments, Arc::default())
+    }
+
+    fn with_keys(arguments: &CommonArgs, key_log: Arc<KeyLog>) -> Result<Self, Failure> {
         let ports = arguments
             .ports
             .iter()
@@ -65,7 +75,7 @@ impl Settings {
         };
         Ok(Self {
             options: Options {
-                key_log: Arc::new(key_log(arguments.key_log.as_deref())?),
+                key_log,
                 ports,
                 detect: !arguments.no_detect,
                 selection,

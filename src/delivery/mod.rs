@@ -133,6 +133,8 @@ pub struct DeliveryRecord<'a> {
     /// The dead client's place in the table of sessions, where this is the first copy seen of its
     /// will.
     pub will_of: Option<u32>,
+    /// The capture lost frames between its begin and its end.
+    pub uncertain: bool,
     /// Number of the receiver's connection; none where the message did not come.
     pub connection: Option<u64>,
     /// The tap.

@@ -40,6 +40,7 @@ fn record(outcome: DeliveryOutcome) -> DeliveryRecord<'static> {
         basis: Basis::Subscribed,
         payload_hash: None,
         candidates: None,
+        uncertain: false,
         further_copy: false,
         copies: 1,
         will_of: None,
@@ -104,6 +105,7 @@ fn exchange(outcome: ExchangeOutcome, publish: Timestamp) -> ExchangeRecord<'sta
         pubcomp: None,
         outcome,
         reason_code: Some(0x87),
+        uncertain: false,
     }
 }
 

@@ -58,6 +58,10 @@ pub struct Summary {
     pub dropped: BTreeMap<String, u64>,
     /// Packets that the capturing system says it dropped; missing where it does not say.
     pub capture_drops: Option<u64>,
+    /// What happened while the capture dropped packets: `exchanges`, `deliveries` → count. Only
+    /// those of which there are any.
+    #[serde(default)]
+    pub uncertain: BTreeMap<String, u64>,
     /// TCP ports without MQTT, those with the most bytes first.
     pub other_ports: Vec<OtherPort>,
     /// How fast the analysis was; missing where nobody looked at a clock.
@@ -305,6 +309,7 @@ impl Default for Summary {
             violations: BTreeMap::new(),
             dropped: BTreeMap::new(),
             capture_drops: None,
+            uncertain: BTreeMap::new(),
             other_ports: Vec::new(),
             throughput: None,
         }
@@ -344,6 +349,7 @@ mod tests {
             "findings",
             "dropped",
             "capture_drops",
+            "uncertain",
             "throughput",
         ] {
             assert!(keys(&summary).contains(&name), "{name}");

@@ -140,6 +140,7 @@ impl Exchange {
             pubcomp: self.pubcomp,
             outcome,
             reason_code: self.reason_code,
+            uncertain: false,
         }
     }
 }

@@ -71,6 +71,8 @@ pub struct ExchangeRecord<'a> {
     pub outcome: ExchangeOutcome,
     /// Reason code of the last acknowledgment; MQTT 5, or none.
     pub reason_code: Option<u8>,
+    /// The capture lost frames between its begin and its end.
+    pub uncertain: bool,
 }
 
 impl ExchangeRecord<'_> {

@@ -174,6 +174,7 @@ impl Deliveries {
             first: message.publish,
             last: message.whole,
         };
+        self.awaited = self.awaited.saturating_add(message.open as usize);
         let place = self.messages.insert(message);
         if let Some(topic) = self.topics.slab.get_mut(topic) {
             topic.refs = topic.refs.saturating_add(1);
@@ -293,6 +294,7 @@ impl Deliveries {
             return;
         }
         message.refused = true;
+        self.awaited = self.awaited.saturating_sub(message.open as usize);
         message.open = 0;
         for expectation in message.expectations_mut() {
             if expectation.stage == Stage::Open {

@@ -135,6 +135,8 @@ pub struct Deliveries {
     /// message needs of a slot stays small.
     open_wills: HashMap<usize, (WillKey, u32), foldhash::fast::RandomState>,
     expectations: usize,
+    /// Of these, those that are open.
+    awaited: usize,
     dropped: DroppedDeliveries,
 }
 
@@ -167,6 +169,7 @@ impl Deliveries {
             held: VecDeque::new(),
             open_wills: HashMap::default(),
             expectations: 0,
+            awaited: 0,
             dropped: DroppedDeliveries::default(),
         }
     }
@@ -175,6 +178,12 @@ impl Deliveries {
     #[must_use]
     pub const fn dropped(&self) -> &DroppedDeliveries {
         &self.dropped
+    }
+
+    /// Receivers that messages are still to reach: each counts for each message.
+    #[must_use]
+    pub const fn awaited(&self) -> usize {
+        self.awaited
     }
 
     /// Messages kept now.

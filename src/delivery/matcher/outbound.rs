@@ -392,6 +392,7 @@ impl Deliveries {
             expectation.stage = Stage::Came(times.saturating_add(1));
             if !further {
                 message.open = message.open.saturating_sub(1);
+                self.awaited = self.awaited.saturating_sub(1);
             }
         } else {
             if to.unknown {
@@ -541,6 +542,7 @@ impl Deliveries {
             }
             let waited = self.now - message.publish;
             message.open = message.open.saturating_add(1);
+            self.awaited = self.awaited.saturating_add(1);
             message.others.insert(
                 to.party,
                 Expectation {
@@ -611,6 +613,7 @@ pub(super) const fn missing(subscriber: &[u8], tap: u16) -> DeliveryRecord<'_> {
         basis: Basis::Subscribed,
         payload_hash: None,
         candidates: None,
+        uncertain: false,
         further_copy: false,
         copies: 1,
         will_of: None,

@@ -80,6 +80,10 @@ impl Deliveries {
         for (expectation, outcome) in over {
             self.report_over(&message, &expectation, outcome, observer);
         }
+        self.awaited = self
+            .awaited
+            .saturating_sub(message.open as usize)
+            .saturating_add(open as usize);
         message.open = open;
         message.keep = false;
         self.leave_undecided(&message);
@@ -180,6 +184,7 @@ impl Deliveries {
         let Some(message) = self.messages.remove(place) else {
             return;
         };
+        self.awaited = self.awaited.saturating_sub(message.open as usize);
         if let Some(topic) = self.topics.slab.get_mut(message.topic) {
             topic.refs = topic.refs.saturating_sub(1);
             self.by_key.remove(message.key, message.id);

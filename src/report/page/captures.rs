@@ -101,6 +101,15 @@ fn warnings(digest: &Digest) -> Markup {
             counted(drops, "packet")
         ));
     }
+    if !summary.uncertain.is_empty() {
+        let count = |name: &str| summary.uncertain.get(name).copied().unwrap_or(0);
+        lines.push(format!(
+            "{} deliveries and {} exchanges were under way meanwhile: their delays are uncertain, \
+             and none of them is called lost",
+            count("deliveries"),
+            count("exchanges")
+        ));
+    }
     if summary.tcp.capture_gaps > 0 {
         lines.push(format!(
             "{} in TCP streams: the capture lacks {}",

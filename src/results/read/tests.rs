@@ -38,6 +38,7 @@ fn rows_are_read_back() {
         outcome: "complete",
         reason_code: None,
         tap: 0,
+        uncertain: false,
     };
     writer.write(&row).unwrap();
     let table = writer.finish().unwrap();

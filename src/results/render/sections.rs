@@ -332,6 +332,16 @@ fn about_files(captures: &[CaptureSummary]) -> Vec<String> {
     lines
 }
 
+/// What the drops of the capture made uncertain.
+fn uncertain_text(summary: &Summary) -> String {
+    let count = |name: &str| summary.uncertain.get(name).copied().unwrap_or(0);
+    let (deliveries, exchanges) = (count("deliveries"), count("exchanges"));
+    format!(
+        "{deliveries} deliveries and {exchanges} exchanges were under way meanwhile: their delays \
+         are uncertain, and none of them is called lost"
+    )
+}
+
 fn about_counts(summary: &Summary) -> Vec<String> {
     let negative: u64 = summary.delays.values().map(|delay| delay.negative).sum();
     let gaps = counted(summary.tcp.capture_gaps, "gap");
@@ -339,8 +349,10 @@ fn about_counts(summary: &Summary) -> Vec<String> {
     let drops = summary.capture_drops.unwrap_or(0);
     let dropped = counted(drops, "packet");
     let malformed = summary.mqtt.malformed;
+    let uncertain: u64 = summary.uncertain.values().sum();
     [
         (drops, format!("{dropped} dropped by the capturing system")),
+        (uncertain, uncertain_text(summary)),
         (
             summary.tcp.capture_gaps,
             format!("{gaps} in TCP streams: the capture lacks {bytes}"),

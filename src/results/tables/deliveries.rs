@@ -46,5 +46,7 @@ table! {
         /// QoS that was expected, by which deliveries are counted: the lower of published and
         /// granted, and the one delivered where nothing is known of it.
         pub qos_expected: u8,
+        /// The capture lost frames between publication and receipt.
+        pub uncertain: bool,
     }
 }

@@ -39,5 +39,7 @@ table! {
         pub reason_code: Option<u8>,
         /// The tap.
         pub tap: u16,
+        /// The capture lost frames between its begin and its end.
+        pub uncertain: bool,
     }
 }

@@ -69,7 +69,7 @@ fn headers_are_those_of_the_reference() {
             DeliveryRow::COLUMNS,
             "message,publisher,subscriber,delivered_message,topic,qos_published,qos_delivered,\
              publish_ns,received_ns,delay_ns,residence_ns,turnaround_ns,outcome,basis,\
-             payload_hash,tap,candidates,qos_expected",
+             payload_hash,tap,candidates,qos_expected,uncertain",
         ),
         (
             TopicRow::COLUMNS,
@@ -94,7 +94,7 @@ fn headers_are_those_of_the_reference() {
         (
             ExchangeRow::COLUMNS,
             "exchange,connection,direction,packet_id,qos,topic,transmissions,publish_ns,\
-             puback_ns,pubrec_ns,pubrel_ns,pubcomp_ns,total_ns,outcome,reason_code,tap",
+             puback_ns,pubrec_ns,pubrel_ns,pubcomp_ns,total_ns,outcome,reason_code,tap,uncertain",
         ),
         (
             SubscriptionRow::COLUMNS,
@@ -201,10 +201,11 @@ fn negative_durations_are_not_guarded() {
         outcome: "complete",
         reason_code: Some(0),
         tap: 0,
+        uncertain: true,
     };
     let text = written(&[row], Formulas::Guard);
     assert!(
-        text.ends_with("\n1,1,to_client,1,2,,2,,,,,9,-12,complete,0,0\n"),
+        text.ends_with("\n1,1,to_client,1,2,,2,,,,,9,-12,complete,0,0,1\n"),
         "{text}"
     );
 }
