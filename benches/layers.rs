@@ -7,6 +7,7 @@
     clippy::cast_possible_truncation
 )]
 
+#[allow(dead_code, reason = "the other benchmark uses the rest")]
 mod traffic;
 
 use std::io;

@@ -62,6 +62,33 @@ impl Traffic {
         traffic
     }
 
+    /// The same, and then the connections end one after the other; every `silent`th just falls
+    /// silent.
+    pub(crate) fn ending(ip: Ip, connections: usize, rounds: usize, silent: usize) -> Self {
+        let mut traffic = Self {
+            bytes: Vec::new(),
+            ends: Vec::new(),
+        };
+        let mut clients: Vec<_> = (0..connections).map(|i| Client::new(ip, i)).collect();
+        for group in clients.chunks_mut(OVERLAPPING) {
+            for round in 0..=rounds + 1 {
+                for step in 0..5 {
+                    for client in group.iter_mut() {
+                        match round {
+                            0 => client.open(step, &mut traffic),
+                            _ if round <= rounds => {
+                                client.publish((client.index + round) % 3, step, &mut traffic);
+                            }
+                            _ if client.index % silent == 0 => {}
+                            _ => client.end(step, &mut traffic),
+                        }
+                    }
+                }
+            }
+        }
+        traffic
+    }
+
     /// How many frames there are.
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
@@ -229,6 +256,22 @@ impl Client {
         self.send(sender, TcpFlags::PSH | TcpFlags::ACK, out);
     }
 
+    /// One frame of DISCONNECT and the end of the connection.
+    fn end(&mut self, step: usize, out: &mut Traffic) {
+        self.packet.clear();
+        let fin = TcpFlags::FIN | TcpFlags::ACK;
+        match step {
+            0 => {
+                write::disconnect(&mut self.packet, ProtocolLevel::V3_1_1, 0, &[]).unwrap();
+                self.send(CLIENT, TcpFlags::PSH | TcpFlags::ACK, out);
+            }
+            1 => self.send(CLIENT, fin, out),
+            2 => self.send(BROKER, fin, out),
+            3 => self.send(CLIENT, TcpFlags::ACK, out),
+            _ => {}
+        }
+    }
+
     /// Appends one frame with `self.packet` as payload. Checksums stay 0, as where the network
     /// card fills them in.
     fn send(&mut self, sender: usize, flags: TcpFlags, out: &mut Traffic) {
@@ -274,7 +317,7 @@ impl Client {
             bytes.extend(number.to_be_bytes());
         }
         bytes.extend(&self.packet);
-        let occupied = self.packet.len() as u32 + u32::from(flags.syn());
+        let occupied = self.packet.len() as u32 + u32::from(flags.syn() || flags.fin());
         self.next[sender] = self.next[sender].wrapping_add(occupied);
         out.end_frame();
     }

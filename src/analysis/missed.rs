@@ -17,6 +17,8 @@ const SPANS: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct MissedFrames {
     spans: VecDeque<(Timestamp, Timestamp)>,
+    /// How far the capture has got: spans can be known before the frames around them are read.
+    now: Option<Timestamp>,
 }
 
 impl MissedFrames {
@@ -35,6 +37,12 @@ impl MissedFrames {
         {
             second.0 = first.0;
         }
+    }
+
+    /// The capture has got so far.
+    #[inline]
+    pub(super) fn reach(&mut self, now: Timestamp) {
+        self.now = self.now.max(Some(now));
     }
 
     /// What can be said of an exchange.
@@ -76,7 +84,7 @@ impl MissedFrames {
     /// Whether frames may have been lost between two times, both included. `None`: up to now.
     #[inline]
     pub(super) fn within(&self, from: Timestamp, until: Option<Timestamp>) -> bool {
-        !self.spans.is_empty() && self.search(from, until)
+        !self.spans.is_empty() && self.search(from, until.or(self.now))
     }
 
     #[cold]

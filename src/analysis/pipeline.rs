@@ -218,6 +218,7 @@ impl Pipeline {
         let mut count = 0;
         frames.into_iter().for_each(|frame| {
             self.frames = self.frames.saturating_add(1);
+            self.core.missed.reach(frame.time);
             if self.frames.is_multiple_of(TICK_FRAMES) {
                 self.core.tick(frame.time, observer);
             }
@@ -422,6 +423,7 @@ impl Pipeline {
 impl Core {
     /// Time goes on.
     fn tick<O: Observer>(&mut self, now: Timestamp, observer: &mut O) {
+        self.missed.reach(now);
         let mut matched = Matched {
             totals: &mut self.totals,
             selection: &self.options.selection,

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::lint::Thresholds;
 
-use super::probe::ProbeArgs;
 pub(super) use super::capture::args::CaptureLiveArgs;
+use super::probe::ProbeArgs;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 could not do it; 2 wrong usage; \
      3 done, but a threshold is broken or a measurement invalid.";

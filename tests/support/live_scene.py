@@ -93,7 +93,8 @@ def play(arguments):
             if loopback:
                 testnet.enter_namespace(network.broker)
             with Captor(network.broker, command, into / "lines.txt", begun):
-                with testnet.Recorder(network.broker, interface, into / "tcpdump.pcap"):
+                with testnet.Recorder(network.broker, interface, into / "tcpdump.pcap",
+                                      "-B", "32768"):
                     (on_loopback if loopback else scenario.play)(log, prepared)
     assert KEY_LOG == "key.log"
 

@@ -80,5 +80,9 @@ fn shifts(expression: &str) -> bool {
 }
 
 #[cfg(all(test, feature = "live"))]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing
+)]
 mod tests;
