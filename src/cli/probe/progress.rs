@@ -85,7 +85,7 @@ fn line(row: &CellRow, planned: usize) -> String {
         .collect();
     let arrived = row.delivered + row.late;
     let share = match row.never_arrived_ratio {
-        Some(ratio) if row.lost > 0 => format!(" ({} lost)", percent(ratio)),
+        Some(ratio) if row.lost > 0 => format!(" ({} % lost)", percent(ratio)),
         _ => String::new(),
     };
     let mut line = format!(

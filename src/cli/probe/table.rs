@@ -104,8 +104,8 @@ fn line(rows: &[&CellRow]) -> Option<[String; 11]> {
 fn loss(loss: Proportion) -> String {
     match (loss.ratio, loss.ci_low, loss.ci_high) {
         (Some(ratio), Some(low), Some(high)) => {
-            let low = percent(low).replace(" %", "");
-            format!("{} ({low} to {})", percent(ratio), percent(high))
+            let [ratio, low, high] = [ratio, low, high].map(percent);
+            format!("{ratio} % ({low} to {high} %)")
         }
         _ => "–".to_owned(),
     }
