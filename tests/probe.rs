@@ -110,6 +110,15 @@ fn every_message_has_its_stamps_at_every_qos() {
             assert_eq!(row["puback_ns"].is_empty(), row["qos"] != "1");
             assert_eq!(row["pubcomp_ns"].is_empty(), row["qos"] != "2");
             assert_eq!(row["subscriber_ack_ns"].is_empty(), row["qos"] == "0");
+            assert_eq!(row["qos_received"], row["qos"]);
+            if row["qos"] == "2" {
+                let legs = ["received_ns", "subscriber_ack_ns", "subscriber_pubrel_ns"];
+                let legs = legs.map(|column| number(row, column));
+                assert!(
+                    legs.is_sorted() && !row["subscriber_pubcomp_ns"].is_empty(),
+                    "{row:?}"
+                );
+            }
             let received = number(row, "received_ns");
             assert!(received > number(row, "sent_ns"));
             assert_eq!(

@@ -85,6 +85,12 @@ pub fn samples<E>(
             response_ns: sample.response().map(TimeDelta::from_nanos),
             service_ns: sample.service().map(TimeDelta::from_nanos),
             send_lag_ns: message.send_lag().map(TimeDelta::from_nanos),
+            subscriber_pubrel_ns: at(reception.pubrel),
+            subscriber_pubcomp_ns: at(reception.pubcomp),
+            qos_received: reception.received.map(|_| reception.qos),
+            resent: u32::from(message.resent),
+            suppressed: u32::from(reception.suppressed),
+            reordered: reception.reordered,
         };
         with(&row)?;
     }

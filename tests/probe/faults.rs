@@ -95,6 +95,7 @@ fn scripted_faults_are_found_to_the_message() {
             .map(|sample| sample.sequence)
             .collect();
         assert_eq!(reordered, [19]);
+        assert!(samples[19].reordered);
         let tally = Tally::new(&result);
         assert_eq!((tally.reordered, tally.duplicates, tally.lost()), (1, 1, 1));
         assert!(result.drained, "the sentinel came");

@@ -137,5 +137,17 @@ record! {
         pub service_ns: Option<TimeDelta>,
         /// sent − planned.
         pub send_lag_ns: Option<TimeDelta>,
+        /// QoS 2: the receiver read the broker's PUBREL.
+        pub subscriber_pubrel_ns: Option<Timestamp>,
+        /// QoS 2: the receiver had written its PUBCOMP.
+        pub subscriber_pubcomp_ns: Option<Timestamp>,
+        /// QoS with which it came to the receiver.
+        pub qos_received: Option<u8>,
+        /// How often the publisher sent it again, with DUP.
+        pub resent: u32,
+        /// Copies on the wire that QoS 2 kept from the receiver's application.
+        pub suppressed: u32,
+        /// It came after one that was sent later (RFC 4737).
+        pub reordered: bool,
     }
 }

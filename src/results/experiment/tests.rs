@@ -51,7 +51,8 @@ fn headers_begin_as_the_reference_says() {
             "cell,block,repetition,sequence,publisher,subscriber,topic,qos,qos_subscribed,\
              payload_bytes,payload_hash,link,planned_ns,sent_ns,written_ns,puback_ns,pubrec_ns,\
              pubrel_ns,pubcomp_ns,received_ns,subscriber_ack_ns,outcome,duplicates,response_ns,\
-             service_ns,send_lag_ns",
+             service_ns,send_lag_ns,subscriber_pubrel_ns,subscriber_pubcomp_ns,qos_received,resent,\
+             suppressed,reordered",
         ),
         (
             CorrelationRow::COLUMNS,
@@ -80,7 +81,7 @@ fn a_sample_is_written_as_the_reference_says() {
         table.lines().nth(1),
         Some(
             "3,1,2,41,p,s,\"'=a,b\",2,1,16384,00000000000000ab,,1700000000000000001,\
-             1700000000000000101,,,,,,,,late,1,-7,,100"
+             1700000000000000101,,,,,,,,late,1,-7,,100,,,,0,0,0"
         )
     );
 }
