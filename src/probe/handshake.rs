@@ -52,6 +52,8 @@ pub struct Welcome {
     pub shared_available: bool,
     /// Whether it has wildcard subscriptions.
     pub wildcard_available: bool,
+    /// How many topic aliases it takes.
+    pub topic_alias_maximum: u16,
 }
 
 impl Welcome {
@@ -84,6 +86,10 @@ impl Welcome {
             retain_available: !off(get(PropertyId::RetainAvailable)),
             shared_available: !off(get(PropertyId::SharedSubscriptionAvailable)),
             wildcard_available: !off(get(PropertyId::WildcardSubscriptionAvailable)),
+            topic_alias_maximum: match get(PropertyId::TopicAliasMaximum) {
+                Some(Property::TopicAliasMaximum(maximum)) => maximum,
+                _ => 0,
+            },
         }
     }
 }

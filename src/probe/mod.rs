@@ -10,6 +10,7 @@
 
 pub mod blocks;
 mod cell;
+pub mod check;
 pub mod clock;
 pub mod design;
 pub mod distrust;

@@ -18,6 +18,15 @@ impl Mosquitto {
     /// Starts one with NODELAY; `None` where there is no mosquitto. `options` go into its
     /// configuration; files of the broker go into the directory that they are told.
     pub(crate) fn start(options: impl FnOnce(&Path) -> String) -> Option<Self> {
+        Self::launch(|path| format!("set_tcp_nodelay true\n{}", options(path)))
+    }
+
+    /// As mosquitto is without any setting, for anyone.
+    pub(crate) fn by_default() -> Option<Self> {
+        Self::launch(|_| "allow_anonymous true".to_owned())
+    }
+
+    fn launch(options: impl FnOnce(&Path) -> String) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         // An ordinary user has to read what is in it.
         open_to_all(directory.path(), 0o755);
@@ -27,7 +36,7 @@ impl Mosquitto {
         }
         let port = free_port();
         let path = directory.path().join("mosquitto.conf");
-        let configuration = format!("listener {port} 127.0.0.1\nset_tcp_nodelay true\n{extra}\n");
+        let configuration = format!("listener {port} 127.0.0.1\n{extra}\n");
         fs::write(&path, configuration).unwrap();
         open_to_all(&path, 0o644);
         let child = Command::new("mosquitto")

@@ -21,6 +21,10 @@ pub(in crate::cli) struct ProbeArgs {
     #[arg(long)]
     pub(super) no_baseline: bool,
 
+    /// Measure nothing: say what broker it is, and whether it would fake results
+    #[arg(long, conflicts_with_all = ["output", "resume"])]
+    pub(super) check: bool,
+
     #[command(flatten)]
     pub(super) design: DesignArgs,
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::probe::{CellError, TlsFileError, UrlError};
+use crate::probe::{CellError, LinkError, TlsFileError, UrlError};
 use crate::proxy::ConditionError;
 
 #[derive(Debug)]
@@ -48,6 +48,11 @@ pub(in crate::cli) enum ProbeFailure {
     },
     /// The null measurement failed.
     Baseline(CellError),
+    /// Nothing can be asked.
+    Check {
+        broker: String,
+        error: LinkError,
+    },
     /// Ctrl-C; what was finished is kept.
     Interrupted {
         finished: usize,
@@ -126,6 +131,7 @@ impl fmt::Display for ProbeFailure {
                 "the measurement against the embedded broker failed: {error}; --no-baseline leaves \
                  it out"
             ),
+            Self::Check { broker, error } => write!(f, "{broker}: {error}"),
             Self::Interrupted {
                 finished,
                 planned,

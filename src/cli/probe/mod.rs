@@ -2,6 +2,7 @@
 
 mod args;
 mod baseline;
+mod check;
 mod failure;
 mod faults;
 mod manifest;
@@ -37,6 +38,9 @@ use settings::Settings;
 use store::{Earlier, Store};
 
 pub(super) fn run(arguments: &ProbeArgs) -> Result<(), Failure> {
+    if arguments.check {
+        return check::run(arguments);
+    }
     let mut run = Run::new(arguments)?;
     run.knock()?;
     if !arguments.no_baseline && run.manifest.baseline.is_none() {
