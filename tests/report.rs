@@ -167,6 +167,27 @@ fn figures_and_page_are_as_they_were() {
     );
 }
 
+/// findings.csv has no more than the first thousand of a code; the page counts as the summary does.
+#[test]
+fn findings_are_counted_as_in_the_summary() {
+    let scratch = tempfile::tempdir().unwrap();
+    for (name, bytes) in files(&full()) {
+        if matches!(name.as_str(), "findings.csv" | "summary.json") {
+            fs::write(scratch.path().join(name), bytes).unwrap();
+        }
+    }
+    let path = scratch.path().join("summary.json");
+    let mut summary: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let counts = summary["findings"].as_object_mut().unwrap();
+    let code = counts.keys().next().unwrap().clone();
+    counts.insert(code.clone(), 8_610.into());
+    fs::write(&path, summary.to_string()).unwrap();
+    mqttscope(os(&["report"], &[scratch.path()]));
+    let page = fs::read_to_string(scratch.path().join("report.html")).unwrap();
+    assert!(page.contains(&format!("{code} × 8,610")), "{code}");
+    assert!(page.contains("no more than it keeps"));
+}
+
 #[test]
 fn hostile_text_is_only_text() {
     let scratch = tempfile::tempdir().unwrap();

@@ -19,14 +19,28 @@ pub(super) fn section(digest: &Digest, catalogue: &[FindingDoc]) -> Markup {
                     p { "Nothing was found that needs attention." }
                 }
                 Some(findings) => {
-                    @let mut codes: Vec<_> = findings.codes.iter().collect();
-                    @let () = codes.sort_by(|(a, m), (b, n)| {
-                        n.severity.cmp(&m.severity).then(n.count.cmp(&m.count)).then(a.cmp(b))
+                    // The table has the first of each code, the summary counts all.
+                    @let count = |code: &str, rows: u64| {
+                        digest.summary.findings.get(code).map_or(rows, |all| rows.max(*all))
+                    };
+                    @let mut codes: Vec<_> = findings.codes.iter()
+                        .map(|(code, known)| (code, known, count(code, known.count)))
+                        .collect();
+                    @let () = codes.sort_by(|(a, m, all_m), (b, n, all_n)| {
+                        n.severity.cmp(&m.severity).then(all_n.cmp(all_m)).then(a.cmp(b))
                     });
-                    @for (code, known) in codes {
-                        (one(code, known.severity, known.count, &known.examples, catalogue))
+                    @let rows: u64 = codes.iter().map(|(_, known, _)| known.count).sum();
+                    @let all: u64 = codes.iter().map(|(_, _, count)| *count).sum();
+                    @for (code, known, count) in &codes {
+                        (one(code, known.severity, *count, &known.examples, catalogue))
                     }
                     h3 { "Every finding" }
+                    @if all > rows {
+                        p.small {
+                            "Of " (counted(all, "finding")) ", " code { "findings.csv" } " has the first "
+                            (grouped(rows)) ": of each code no more than it keeps."
+                        }
+                    }
                     (cut(findings.listing.rows.len(), findings.listing.total, "worst", "findings.csv"))
                     details {
                         summary { "Table of " (counted(findings.listing.rows.len() as u64, "finding")) }
