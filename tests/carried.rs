@@ -116,13 +116,49 @@ fn without_keys_there_is_what_a_bystander_sees() {
                 "tls_records_to_broker",
                 "tls_records_to_client",
                 "tls_handshake_ns",
+                "tls_client_silence_ns",
             ] {
                 assert!(row[name].parse::<u64>().unwrap() > 5, "{name}");
+            }
+            for way in ["to_broker", "to_client"] {
+                let number = |name: String| row[&name].parse::<u64>().unwrap();
+                let records = number(format!("tls_records_{way}"));
+                let bytes = number(format!("tls_bytes_{way}"));
+                let largest = number(format!("tls_largest_record_{way}_bytes"));
+                assert!(5 * records < bytes && largest <= bytes, "{row:?}");
+                assert!(largest * records >= bytes, "{row:?}");
             }
         }
     }
     let text = mqttscope([OsStr::new("analyze"), recording("tls13.pcap").as_os_str()]);
     assert!(text.contains("2 connections: encrypted, no keys"), "{text}");
+}
+
+/// The page shows what can be seen from outside, and says plainly that the rest cannot.
+#[test]
+fn the_page_has_a_part_for_encrypted_connections() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = recording("tls13.pcap");
+    let page = |options: &[String]| {
+        let out = scratch.path().join("out");
+        let arguments = ["analyze", "--allow-empty", "--only", "report", "-o"];
+        let arguments = arguments.iter().map(OsStr::new);
+        let rest = [out.as_os_str(), path.as_os_str()];
+        mqttscope(arguments.chain(rest).chain(options.iter().map(OsStr::new)));
+        fs::read_to_string(out.join("report.html")).unwrap()
+    };
+    let without = page(&[]);
+    for text in [
+        "Encrypted connections",
+        "encrypted, no keys",
+        "broker.mqttscope.test",
+        "TLS_AES_256_GCM_SHA384",
+        "longest silence",
+    ] {
+        assert!(without.contains(text), "{text}");
+    }
+    let with = page(&key_log_option(&path));
+    assert!(!with.contains("Encrypted connections"));
 }
 
 /// A secret that is not the connection's: nothing is decrypted with it, and that is found.

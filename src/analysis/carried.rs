@@ -36,6 +36,9 @@ impl Core {
         flow.state
             .set_hole(tcp.has_hole(chunk.direction.opposite()));
         let mark = Mark::of(chunk);
+        if let Some(carrier) = &mut flow.carrier {
+            carrier.hear(chunk.direction, mark.first_seen);
+        }
         let inner = flow
             .stream_mut(chunk.direction)
             .begun()

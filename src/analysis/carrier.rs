@@ -4,7 +4,7 @@ use crate::stream::tls::{self, Keys, Tls, TlsFacts};
 use crate::stream::websocket::{self, WebSocket};
 use crate::stream::{Passed, Piece, Scratch, Side};
 use crate::tcp::Direction;
-use crate::time::TimeDelta;
+use crate::time::{TimeDelta, Timestamp};
 
 use super::detect::{FirstBytes, Guess, guess};
 use super::flow::Mark;
@@ -35,6 +35,9 @@ pub(super) struct Carrier {
     before: Option<(FirstBytes, Mark)>,
     /// The end of reading was told of.
     pub(super) reported: bool,
+    /// When the client was heard last, and its longest silence so far.
+    heard: Option<Timestamp>,
+    silence: Option<TimeDelta>,
 }
 
 /// Why MQTT is not read on a connection, or no longer.
@@ -73,6 +76,7 @@ impl std::fmt::Display for CarrierStop {
 #[derive(Clone, Copy, Debug)]
 pub struct TlsView<'a> {
     facts: &'a TlsFacts<Mark>,
+    silence: Option<TimeDelta>,
 }
 
 impl<'a> TlsView<'a> {
@@ -131,6 +135,25 @@ impl<'a> TlsView<'a> {
         (self.facts.client_records, self.facts.server_records)
     }
 
+    /// Bytes of records, by who sent them: client, server.
+    #[must_use]
+    pub const fn bytes(&self) -> (u64, u64) {
+        (self.facts.client_bytes, self.facts.server_bytes)
+    }
+
+    /// Bytes of the longest record, by who sent it: client, server.
+    #[must_use]
+    pub const fn largest(&self) -> (u64, u64) {
+        (self.facts.client_largest, self.facts.server_largest)
+    }
+
+    /// The client's longest silence: one that has nothing else to say keeps its connection alive
+    /// before its keep-alive has passed.
+    #[must_use]
+    pub const fn client_silence(&self) -> Option<TimeDelta> {
+        self.silence
+    }
+
     /// Records that were decrypted.
     #[must_use]
     pub const fn decrypted(&self) -> u64 {
@@ -148,6 +171,8 @@ impl Carrier {
             content_mark: None,
             before: None,
             reported: false,
+            heard: None,
+            silence: None,
         }
     }
 
@@ -194,7 +219,20 @@ impl Carrier {
     pub(super) fn tls_view(&self) -> Option<TlsView<'_>> {
         let tls = self.tls.as_ref()?;
         tls.client_random()?;
-        Some(TlsView { facts: tls.facts() })
+        Some(TlsView {
+            facts: tls.facts(),
+            silence: self.silence,
+        })
+    }
+
+    /// One side sent something.
+    pub(super) fn hear(&mut self, direction: Direction, at: Timestamp) {
+        if direction != self.client {
+            return;
+        }
+        if let Some(before) = self.heard.replace(at) {
+            self.silence = self.silence.max(Some(at - before));
+        }
     }
 
     pub(super) fn buffered(&self) -> usize {

@@ -315,6 +315,11 @@ pub fn connection_row<'a>(
             Towards::Broker => "client",
             Towards::Client => "broker",
         }),
+        tls_bytes_to_broker: event.tls.map(|tls| tls.bytes().0),
+        tls_bytes_to_client: event.tls.map(|tls| tls.bytes().1),
+        tls_largest_record_to_broker_bytes: event.tls.map(|tls| tls.largest().0),
+        tls_largest_record_to_client_bytes: event.tls.map(|tls| tls.largest().1),
+        tls_client_silence_ns: event.tls.and_then(|tls| tls.client_silence()),
         tap: state.facts.tap,
     }
 }

@@ -14,8 +14,30 @@ pub(in crate::report) struct Connections {
     pub(in crate::report) range: Option<(i64, i64)>,
     /// Encrypted ones of which no packet could be read.
     pub(in crate::report) unreadable: u64,
+    /// These and others of which not everything could be read, those with most records first.
+    pub(in crate::report) encrypted: Listing<EncryptedLine>,
     /// Refused CONNECTs by reason.
     pub(in crate::report) refused: BTreeMap<String, u64>,
+}
+
+/// What can be seen of an encrypted connection from outside.
+#[derive(Clone, Debug)]
+pub(in crate::report) struct EncryptedLine {
+    pub(in crate::report) connection: u64,
+    pub(in crate::report) client: String,
+    pub(in crate::report) broker: String,
+    pub(in crate::report) server_name: String,
+    pub(in crate::report) version: String,
+    pub(in crate::report) suite: String,
+    pub(in crate::report) protocol: String,
+    pub(in crate::report) handshake_ns: Option<i64>,
+    pub(in crate::report) records: [u64; 2],
+    pub(in crate::report) bytes: [u64; 2],
+    pub(in crate::report) largest: [u64; 2],
+    pub(in crate::report) silence_ns: Option<i64>,
+    pub(in crate::report) alerts: String,
+    pub(in crate::report) retransmitted: u64,
+    pub(in crate::report) unread: String,
 }
 
 /// One connection to show.
@@ -77,7 +99,14 @@ pub(super) fn read(
         table; retransmitted_segments, capture_gaps, malformed, vantage, tap);
     let [version, suite, sni, unread, ended_by] = columns!(
         table; tls_version, tls_suite, sni, unread, ended_by);
+    let [alpn, handshake, alerts, silence] = columns!(
+        table; alpn, tls_handshake_ns, tls_alerts, tls_client_silence_ns);
+    let sizes = columns!(
+        table; tls_records_to_broker, tls_records_to_client, tls_bytes_to_broker,
+        tls_bytes_to_client, tls_largest_record_to_broker_bytes,
+        tls_largest_record_to_client_bytes);
     let mut top = Top::new(MOST_ROWS);
+    let mut sealed = Top::new(MOST_ROWS);
     let mut range: Option<(i64, i64)> = None;
     let mut unreadable = 0;
     let mut refused: BTreeMap<String, u64> = BTreeMap::new();
@@ -106,6 +135,33 @@ pub(super) fn read(
                     (end_ns, row.name(end_reason)),
                 );
             }
+        }
+        if encrypted && (packets == 0 || !row.name(unread).is_empty()) {
+            let [up, down, bytes_up, bytes_down, largest_up, largest_down] =
+                sizes.map(|column| row.count(column));
+            let records = up.saturating_add(down);
+            sealed.push(i64::try_from(records).unwrap_or(i64::MAX), || {
+                EncryptedLine {
+                    connection: number,
+                    client: endpoint(row.name(client_addr), row.name(client_port)),
+                    broker: endpoint(row.name(broker_addr), row.name(broker_port)),
+                    server_name: row.text(sni),
+                    version: row.text(version),
+                    suite: row.text(suite),
+                    protocol: row.text(alpn),
+                    handshake_ns: row.integer(handshake),
+                    records: [up, down],
+                    bytes: [bytes_up, bytes_down],
+                    largest: [largest_up, largest_down],
+                    silence_ns: row.integer(silence),
+                    alerts: row.text(alerts),
+                    retransmitted: row.count(retransmitted),
+                    unread: match row.text(unread) {
+                        reason if reason.is_empty() => "encrypted, no keys".to_owned(),
+                        reason => reason,
+                    },
+                }
+            });
         }
         top.push(i64::try_from(packets).unwrap_or(i64::MAX), || {
             ConnectionLine {
@@ -149,6 +205,7 @@ pub(super) fn read(
         listing: top.finish(),
         range,
         unreadable,
+        encrypted: sealed.finish(),
         refused,
     })
 }

@@ -20,7 +20,7 @@ use std::io::{self, Read};
 use crate::results::{FindingDoc, Severity, Summary, TableError, TableReader, finding_severity};
 use hdrhistogram::Histogram;
 
-pub(super) use connections::{ConnectionLine, Connections};
+pub(super) use connections::{ConnectionLine, Connections, EncryptedLine};
 pub(super) use deliveries::Deliveries;
 pub(super) use exchanges::Exchanges;
 pub(super) use findings::{FindingLine, Findings};

@@ -1,7 +1,9 @@
 //! Sessions and connections.
 
 use super::{many_taps, span_cell, time_cell};
-use crate::report::digest::{ConnectionLine, Connections, Digest, SessionLine};
+use crate::report::digest::{
+    ConnectionLine, Connections, Digest, EncryptedLine, Listing, SessionLine,
+};
 use crate::report::figure::Figure;
 use crate::report::layout::{Cell, Column, absent, cut, figure, table};
 use crate::results::{bytes, counted, grouped};
@@ -101,6 +103,7 @@ pub(super) fn section(digest: &Digest, figures: &[Figure]) -> Markup {
                             " Nothing of MQTT can be read in them, only when they were and how much went over them."
                         }
                     }
+                    (encrypted(&connections.encrypted))
                     (refused(connections))
                     (connection_table(digest, &connections.listing.rows))
                     (cut(connections.listing.rows.len(), connections.listing.total, "with most packets", "connections.csv"))
@@ -109,6 +112,63 @@ pub(super) fn section(digest: &Digest, figures: &[Figure]) -> Markup {
             @for drawn in figures.iter().filter(|figure| figure.name.starts_with("connection-")) {
                 (figure(drawn, None))
             }
+        }
+    }
+}
+
+/// What can be seen of connections whose MQTT cannot.
+fn encrypted(listing: &Listing<EncryptedLine>) -> Markup {
+    use Column::{Number, Text, Word};
+    let columns = [
+        Number("no."),
+        Word("from and to"),
+        Text("server name"),
+        Text("TLS"),
+        Text("protocol"),
+        Number("handshake"),
+        Number("records to broker"),
+        Number("to client"),
+        Number("bytes to broker"),
+        Number("to client"),
+        Number("longest record"),
+        Number("client's longest silence"),
+        Text("alerts"),
+        Number("sent again"),
+        Text("not read because"),
+    ];
+    let rows = listing.rows.iter().map(|line| {
+        let [up, down] = line.records;
+        let [bytes_up, bytes_down] = line.bytes;
+        let longest = line.largest.into_iter().max().unwrap_or(0);
+        let size = |count: u64| Cell::sorted(bytes(count as f64), count as f64);
+        vec![
+            Cell::count(line.connection),
+            Cell::markup(html! { (line.client) br; "→ " (line.broker) }),
+            Cell::text(&line.server_name),
+            Cell::markup(html! { (line.version) br; (line.suite) }),
+            Cell::text(&line.protocol),
+            span_cell(line.handshake_ns),
+            Cell::count(up),
+            Cell::count(down),
+            size(bytes_up),
+            size(bytes_down),
+            size(longest),
+            span_cell(line.silence_ns),
+            Cell::text(&line.alerts),
+            Cell::trouble(line.retransmitted),
+            Cell::text(&line.unread),
+        ]
+    });
+    html! {
+        @if !listing.rows.is_empty() {
+            h3 { "Encrypted connections" }
+            p {
+                "What can be seen of them from outside. A protocol in brackets was offered; which was \
+                 agreed on is encrypted. A client that has nothing else to say is silent for its \
+                 keep-alive at most."
+            }
+            (table("", &columns, rows))
+            (cut(listing.rows.len(), listing.total, "with most records", "connections.csv"))
         }
     }
 }

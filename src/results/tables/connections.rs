@@ -100,6 +100,16 @@ table! {
         pub unread: Option<Text<'a>>,
         /// Who ended it, with the first FIN or RST: `client` or `broker`.
         pub ended_by: Option<&'static str>,
+        /// Bytes of the TLS records from the client, with their headers.
+        pub tls_bytes_to_broker: Option<u64>,
+        /// Bytes of the TLS records to the client, with their headers.
+        pub tls_bytes_to_client: Option<u64>,
+        /// The longest TLS record from the client.
+        pub tls_largest_record_to_broker_bytes: Option<u64>,
+        /// The longest TLS record to the client.
+        pub tls_largest_record_to_client_bytes: Option<u64>,
+        /// Within TLS, the client's longest silence: at most its keep-alive, if it keeps it.
+        pub tls_client_silence_ns: Option<TimeDelta>,
     }
 }
 

@@ -63,7 +63,9 @@ fn headers_are_those_of_the_reference() {
              rtt_broker_side_ns,vantage,retransmitted_segments,out_of_order_segments,\
              capture_gaps,malformed,tls_version,tls_suite,sni,alpn,tap,tls_handshake_ns,\
              tls_records_to_broker,tls_records_to_client,tls_alerts,unread,\
-             ended_by",
+             ended_by,tls_bytes_to_broker,tls_bytes_to_client,\
+             tls_largest_record_to_broker_bytes,tls_largest_record_to_client_bytes,\
+             tls_client_silence_ns",
         ),
         (
             DeliveryRow::COLUMNS,

@@ -162,8 +162,14 @@ pub struct TlsFacts<M> {
     pub client_records: u64,
     /// Records of the server.
     pub server_records: u64,
-    /// Bytes of all records, with their headers.
-    pub record_bytes: u64,
+    /// Bytes of the client's records, with their headers.
+    pub client_bytes: u64,
+    /// Bytes of the server's records, with their headers.
+    pub server_bytes: u64,
+    /// Bytes of the client's longest record, with its header.
+    pub client_largest: u64,
+    /// Bytes of the server's longest record, with its header.
+    pub server_largest: u64,
     /// Records that were opened.
     pub opened: u64,
     /// The chunk with the ClientHello's first byte.
@@ -188,7 +194,10 @@ impl<M> Default for TlsFacts<M> {
             sealed_alerts: 0,
             client_records: 0,
             server_records: 0,
-            record_bytes: 0,
+            client_bytes: 0,
+            server_bytes: 0,
+            client_largest: 0,
+            server_largest: 0,
             opened: 0,
             begun: None,
             established: None,
@@ -198,12 +207,23 @@ impl<M> Default for TlsFacts<M> {
 
 impl<M> TlsFacts<M> {
     pub(super) const fn count(&mut self, side: Side, length: usize) {
-        let records = match side {
-            Side::Client => &mut self.client_records,
-            Side::Server => &mut self.server_records,
+        let (records, bytes, largest) = match side {
+            Side::Client => (
+                &mut self.client_records,
+                &mut self.client_bytes,
+                &mut self.client_largest,
+            ),
+            Side::Server => (
+                &mut self.server_records,
+                &mut self.server_bytes,
+                &mut self.server_largest,
+            ),
         };
         *records = records.saturating_add(1);
-        self.record_bytes = self.record_bytes.saturating_add(length as u64);
+        *bytes = bytes.saturating_add(length as u64);
+        if *largest < length as u64 {
+            *largest = length as u64;
+        }
     }
 
     pub(super) fn alert(&mut self, side: Side, content: &[u8]) {
