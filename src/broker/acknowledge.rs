@@ -31,12 +31,12 @@ impl Core {
         let Some(state) = self.sessions.get_mut(session) else {
             return;
         };
-        let inflight = &mut state.outgoing.inflight;
-        let is_due = inflight
-            .get(&packet_id)
+        let is_due = state
+            .outgoing
+            .get(packet_id)
             .is_some_and(|sent| sent.qos == qos && (qos == 1 || sent.message.is_none()));
         if is_due {
-            inflight.remove(&packet_id);
+            state.outgoing.finish(packet_id);
             self.pump(session);
         }
     }
@@ -46,8 +46,8 @@ impl Core {
         let Some(state) = self.sessions.get_mut(session) else {
             return;
         };
-        let inflight = &mut state.outgoing.inflight;
-        let sent = inflight.get_mut(&packet_id).filter(|sent| sent.qos == 2);
+        let outgoing = &mut state.outgoing;
+        let sent = outgoing.get_mut(packet_id).filter(|sent| sent.qos == 2);
         let Some(sent) = sent else {
             // 3.6.2.1: there is nothing to release.
             self.acknowledge(
@@ -60,7 +60,7 @@ impl Core {
         };
         if code >= 0x80 {
             // 4.3.3: the receiver refused, and the handshake is over.
-            inflight.remove(&packet_id);
+            outgoing.finish(packet_id);
             self.pump(session);
             return;
         }

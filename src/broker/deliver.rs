@@ -220,7 +220,7 @@ impl Core {
             return false;
         }
         let id = connection.id;
-        if let Some(packet_id) = outgoing.resend.pop_front() {
+        if let Some(packet_id) = outgoing.next_again() {
             self.send_again(index, id, packet_id);
             return true;
         }
@@ -244,7 +244,7 @@ impl Core {
     /// [MQTT-4.4.0-1] on a new connection: PUBLISH with DUP, or PUBREL.
     fn send_again(&mut self, index: u32, id: ConnectionId, packet_id: u16) {
         let session = self.sessions.get(index);
-        let sent = session.and_then(|session| session.outgoing.inflight.get(&packet_id));
+        let sent = session.and_then(|session| session.outgoing.get(packet_id));
         match sent.map(|sent| sent.message.is_some()) {
             Some(true) => self.send_inflight(index, id, packet_id, true),
             Some(false) => {
@@ -259,7 +259,7 @@ impl Core {
         let Some(session) = self.sessions.get_mut(index) else {
             return;
         };
-        let Some(sent) = session.outgoing.inflight.get(&packet_id) else {
+        let Some(sent) = session.outgoing.get(packet_id) else {
             return;
         };
         let Some(message) = &sent.message else {
@@ -277,7 +277,7 @@ impl Core {
         if !self.connections.send_publish(id, &message.view(), &sending) && !dup {
             // [MQTT-3.1.2-25] Too long for this client: "it MUST discard it without sending it
             // and then behave as if it had completed sending that Application Message".
-            session.outgoing.inflight.remove(&packet_id);
+            session.outgoing.finish(packet_id);
             self.count_dropped();
         }
     }

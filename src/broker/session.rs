@@ -55,6 +55,8 @@ pub(super) struct Queued {
 #[derive(Debug)]
 pub(super) struct Inflight {
     order: u64,
+    /// It was sent on this connection.
+    is_out: bool,
     pub(super) qos: u8,
     pub(super) retain: bool,
     /// `None` once PUBREC came: then PUBCOMP is awaited.
@@ -65,7 +67,9 @@ pub(super) struct Inflight {
 /// Messages of QoS 1 and 2 towards the client.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
-    pub(super) inflight: ById<Inflight>,
+    inflight: ById<Inflight>,
+    /// Of those in flight, how many were sent on this connection.
+    out: usize,
     last_id: u16,
     order: u64,
     /// In flight on an earlier connection, to be sent again in order.
@@ -89,26 +93,60 @@ impl Outgoing {
         self.order = self.order.saturating_add(1);
         let inflight = Inflight {
             order: self.order,
+            is_out: true,
             qos: queued.qos,
             retain: queued.retain,
             message: Some(queued.message),
             identifiers: queued.identifiers,
         };
         self.inflight.insert(self.last_id, inflight);
+        self.out = self.out.saturating_add(1);
         Some(self.last_id)
     }
 
     /// On a new connection all that is in flight goes again, in its first order
     /// [MQTT-4.4.0-1], [MQTT-4.6.0-1].
     pub(super) fn resume(&mut self) {
+        self.out = 0;
+        for inflight in self.inflight.values_mut() {
+            inflight.is_out = false;
+        }
         let mut ids: Vec<u16> = self.inflight.keys().copied().collect();
         ids.sort_unstable_by_key(|id| self.inflight.get(id).map_or(0, |inflight| inflight.order));
         self.resend = ids.into();
     }
 
-    /// Messages that the client has and did not acknowledge, at most.
-    pub(super) fn unacknowledged(&self) -> usize {
-        self.inflight.len().saturating_sub(self.resend.len())
+    pub(super) fn get(&self, packet_id: u16) -> Option<&Inflight> {
+        self.inflight.get(&packet_id)
+    }
+
+    pub(super) fn get_mut(&mut self, packet_id: u16) -> Option<&mut Inflight> {
+        self.inflight.get_mut(&packet_id)
+    }
+
+    /// The next one that is to be sent again, if it is still in flight then.
+    pub(super) fn next_again(&mut self) -> Option<u16> {
+        while let Some(packet_id) = self.resend.pop_front() {
+            if let Some(inflight) = self.inflight.get_mut(&packet_id) {
+                inflight.is_out = true;
+                self.out = self.out.saturating_add(1);
+                return Some(packet_id);
+            }
+        }
+        None
+    }
+
+    /// A message is done.
+    pub(super) fn finish(&mut self, packet_id: u16) {
+        if let Some(inflight) = self.inflight.remove(&packet_id) {
+            self.out = self.out.saturating_sub(usize::from(inflight.is_out));
+        }
+    }
+
+    /// Messages that were sent on this connection and are not done: what the client's Receive
+    /// Maximum bounds. A client may acknowledge what was not sent again yet.
+    pub(super) const fn unacknowledged(&self) -> usize {
+        self.out
     }
 
     /// Messages that are not done.

@@ -146,6 +146,48 @@ fn the_window_is_the_clients_receive_maximum() {
     }
 }
 
+/// Found by the fuzz target: the window was counted from what waited to be sent again.
+#[test]
+fn an_acknowledgement_ahead_of_the_resend_does_not_widen_the_window() {
+    let mut world = World::new(Config::default());
+    let hello = |maximum| {
+        [
+            Property::ReceiveMaximum(maximum),
+            Property::SessionExpiryInterval(9),
+        ]
+    };
+    let wide = hello(9);
+    let subscriber = world.connect(
+        "s",
+        &Hello {
+            properties: &wide,
+            ..keeps(V5)
+        },
+    );
+    world.subscribe(subscriber, "t", 1);
+    let publisher = world.client("p", V5);
+    for id in 1..=3 {
+        world.publish(publisher, 1, id, "t", "x");
+    }
+    world.lose(subscriber);
+    let narrow = hello(1);
+    let subscriber = world.connect(
+        "s",
+        &Hello {
+            properties: &narrow,
+            ..keeps(V5)
+        },
+    );
+    assert_eq!(
+        world.take(subscriber),
+        ["CONNACK 0 resumed", "PUBLISH q1 id=1 dup t x"]
+    );
+    world.acknowledge(subscriber, PacketType::Puback, 2);
+    assert!(world.take(subscriber).is_empty(), "the first is out still");
+    world.acknowledge(subscriber, PacketType::Puback, 1);
+    assert_eq!(world.take(subscriber), ["PUBLISH q1 id=3 dup t x"]);
+}
+
 #[test]
 fn the_same_client_on_a_new_connection_takes_over() {
     let mut world = World::new(Config::default());
