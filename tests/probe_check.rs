@@ -1,4 +1,4 @@
-//! `mqttscope probe --check` against brokers whose answers are known.
+//! What the probe says of brokers: `--check` where the answers are known, and `$SYS` beside cells.
 
 #[path = "support/mosquitto.rs"]
 mod mosquitto;
@@ -167,4 +167,80 @@ fn who_lets_nobody_in_is_named() {
     assert!(errors.contains("Not authorized (code 135)"), "{errors}");
     assert!(errors.contains("MQTTSCOPE_USERNAME"), "{errors}");
     assert_eq!(errors.lines().count(), 1, "{errors}");
+}
+
+/// `sys` of the manifest of a short run.
+fn beside(broker: &[&str]) -> Vec<Value> {
+    let directory = tempfile::tempdir().unwrap();
+    let output = directory.path().join("run");
+    let run = [
+        "probe",
+        "--no-baseline",
+        "--qos",
+        "0,2",
+        "--count",
+        "50",
+        "--rate",
+        "500",
+    ];
+    // The machine may be too busy to measure, which is said with 3.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mqttscope"));
+    let finished = command
+        .args(run)
+        .args(broker)
+        .arg("-o")
+        .arg(&output)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&finished.stderr);
+    assert!(matches!(finished.status.code(), Some(0 | 3)), "{errors}");
+    let manifest = std::fs::read_to_string(output.join("manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    manifest["sys"].as_array().unwrap().clone()
+}
+
+#[test]
+fn what_the_broker_counts_stands_beside_each_cell() {
+    let cells = beside(&["--embedded"]);
+    assert_eq!(cells.len(), 2);
+    for (number, cell) in (1..).zip(&cells) {
+        assert_eq!(cell["cell"], number);
+        let grown = |counter: &str| {
+            let count = |when: &str| cell[when][counter].as_u64().unwrap();
+            count("after") - count("before")
+        };
+        // Warm-up and sentinels are in it too.
+        for counter in ["publish_received", "publish_sent"] {
+            assert!(grown(counter) >= 50, "{cell}");
+        }
+        assert!(grown("bytes_received") > 50 * 16);
+        assert_eq!(grown("publish_dropped"), 0);
+        assert!(
+            cell["after"]["version"]
+                .as_str()
+                .unwrap()
+                .starts_with("mqttscope embedded")
+        );
+    }
+    let Some(broker) = Mosquitto::anonymous() else {
+        return may_skip("mosquitto");
+    };
+    let cells = beside(&[&broker.url()]);
+    assert_eq!(cells.len(), 2);
+    let version = cells[1]["after"]["version"].as_str().unwrap();
+    assert!(version.starts_with("mosquitto version "), "{version}");
+    assert!(cells[1]["after"]["uptime_s"].is_u64());
+}
+
+#[test]
+fn a_broker_that_says_nothing_of_itself_is_measured_all_the_same() {
+    let Some(broker) = Mosquitto::start(|_| "allow_anonymous true\nsys_interval 0".to_owned())
+    else {
+        return may_skip("mosquitto");
+    };
+    let cells = beside(&[&broker.url()]);
+    let counted = cells
+        .iter()
+        .filter(|cell| !cell["after"]["uptime_s"].is_null());
+    assert_eq!(counted.count(), 0, "{cells:?}");
 }

@@ -31,6 +31,7 @@ pub mod record;
 pub mod rows;
 pub mod schedule;
 mod subscriber;
+pub mod sys;
 pub mod tally;
 mod target;
 mod tls;

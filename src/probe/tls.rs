@@ -93,6 +93,11 @@ impl Tls {
         })
     }
 
+    /// The configuration of every session.
+    pub(super) fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
+    }
+
     /// A session for one connection.
     pub(super) fn session(&self) -> Result<ClientConnection, TlsError> {
         ClientConnection::new(Arc::clone(&self.config), self.name.clone())

@@ -2,6 +2,7 @@
 
 mod args;
 mod baseline;
+mod beside;
 mod check;
 mod failure;
 mod faults;
@@ -32,6 +33,7 @@ pub(super) use args::ProbeArgs;
 pub(super) use failure::ProbeFailure;
 
 use baseline::Floor;
+use beside::Beside;
 use manifest::RunPlan;
 use progress::Progress;
 use settings::Settings;
@@ -146,11 +148,12 @@ impl Run {
         let cells = self.settings.design.cells();
         let finished: BTreeSet<u32> = self.rows.iter().map(|row| row.cell).collect();
         let progress = Progress::new(cells.len(), finished.len());
+        let mut beside = Beside::default();
         for (placed, plan) in &cells {
             if finished.contains(&placed.cell) {
                 continue;
             }
-            let row = self.cell(*placed, plan, &progress);
+            let row = self.cell(*placed, plan, &progress, &mut beside);
             match row {
                 Ok(row) => progress.end(&row),
                 Err(failure) => {
@@ -168,6 +171,7 @@ impl Run {
         placed: Placed,
         plan: &CellPlan,
         progress: &Progress,
+        beside: &mut Beside,
     ) -> Result<CellRow, Failure> {
         progress.begin(plan);
         let mut watch = |state| {
@@ -175,6 +179,7 @@ impl Run {
             !progress::is_set(&self.interrupt)
         };
         let (dialect, connector) = (&self.settings.dialect, &self.settings.site.connector);
+        let sys_before = beside.read(&self.settings);
         let before = self.settings.site.counts();
         self.settings.site.begin_cell();
         let result = run_cell(plan, dialect, connector, &mut watch)
@@ -194,6 +199,7 @@ impl Run {
             store.add(&result, &labels, &row)?;
         }
         self.note(&result, &tally);
+        beside.keep(&mut self.manifest, placed.cell, sys_before, &self.settings);
         let cut = self.settings.site.counts().cut - before.cut;
         if cut > 0 {
             let text = format!("cell {}: the proxy cut {cut} connections", placed.cell);

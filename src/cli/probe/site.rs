@@ -15,6 +15,8 @@ use super::failure::ProbeFailure;
 /// What the clients connect to. It ends with this value.
 pub(super) struct Site {
     pub(super) connector: Direct,
+    /// The broker itself, past the proxy.
+    pub(super) control: Direct,
     /// How it is called.
     pub(super) name: String,
     /// What stands in between. It goes before the broker does.
@@ -25,12 +27,14 @@ pub(super) struct Site {
 impl Site {
     /// The broker of a URL.
     pub(super) fn of(url: &BrokerUrl, timeout: Duration) -> Self {
+        let connector = Direct {
+            host: url.host.clone(),
+            port: url.port,
+            timeout,
+        };
         Self {
-            connector: Direct {
-                host: url.host.clone(),
-                port: url.port,
-                timeout,
-            },
+            control: connector.clone(),
+            connector,
             name: url.to_string(),
             proxy: None,
             _embedded: None,
@@ -49,12 +53,14 @@ impl Site {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let broker = Broker::start(any, config).map_err(ProbeFailure::Embedded)?;
         let address = broker.address();
+        let connector = Direct {
+            host: address.ip().to_string(),
+            port: address.port(),
+            timeout,
+        };
         Ok(Self {
-            connector: Direct {
-                host: address.ip().to_string(),
-                port: address.port(),
-                timeout,
-            },
+            control: connector.clone(),
+            connector,
             name: "the embedded broker".to_owned(),
             proxy: None,
             _embedded: Some(broker),

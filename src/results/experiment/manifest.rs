@@ -45,6 +45,8 @@ pub struct Manifest {
     pub plan: Value,
     /// Links as set and as measured before the run (study).
     pub links: Vec<LinkRecord>,
+    /// What the broker said of itself around each cell (`$SYS`), in the order of measurement.
+    pub sys: Vec<CellSys>,
     /// What `probe --check` found, verdict by name.
     pub checks: BTreeMap<String, Value>,
     /// The tool's own floor: what a measurement against the embedded broker gave.
@@ -99,6 +101,50 @@ pub struct BrokerRecord {
     pub configuration: Option<String>,
     /// When it forwards at QoS 2: `PUBREL` or `PUBLISH`.
     pub qos2_forwarded_at: Option<String>,
+}
+
+/// What the broker said of itself before and after a cell. It may be as old as its interval.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CellSys {
+    /// The cell.
+    pub cell: u32,
+    /// Before its first message.
+    pub before: Option<SysRecord>,
+    /// After its last.
+    pub after: Option<SysRecord>,
+}
+
+/// What a broker says of itself: counts since it started, and `None` of what it does not have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SysRecord {
+    /// What it is.
+    pub version: Option<String>,
+    /// Seconds since it started, when it counted.
+    pub uptime_s: Option<u64>,
+    /// Control packets from clients.
+    pub messages_received: Option<u64>,
+    /// Control packets to clients.
+    pub messages_sent: Option<u64>,
+    /// PUBLISH packets from clients.
+    pub publish_received: Option<u64>,
+    /// PUBLISH packets to clients.
+    pub publish_sent: Option<u64>,
+    /// Messages that it dropped: queues were full, say.
+    pub publish_dropped: Option<u64>,
+    /// Bytes from clients.
+    pub bytes_received: Option<u64>,
+    /// Bytes to clients.
+    pub bytes_sent: Option<u64>,
+    /// Clients that are connected.
+    pub clients_connected: Option<u64>,
+    /// Clients, connected or not.
+    pub clients_total: Option<u64>,
+    /// Subscriptions.
+    pub subscriptions: Option<u64>,
+    /// Retained messages.
+    pub retained: Option<u64>,
 }
 
 /// One way through an emulated link: as set, and as measured before the run.

@@ -18,7 +18,8 @@ pub use correlations::CorrelationRow;
 pub use effects::EffectRow;
 pub use field::{Field, Record, RecordError, Texts, read_table};
 pub use manifest::{
-    BrokerRecord, ClockRecord, HostRecord, LinkRecord, Manifest, PROBE_SCHEMA, STUDY_SCHEMA,
+    BrokerRecord, CellSys, ClockRecord, HostRecord, LinkRecord, Manifest, PROBE_SCHEMA,
+    STUDY_SCHEMA, SysRecord,
 };
 pub use samples::{Outcome, SampleRow};
 
