@@ -1,6 +1,7 @@
 //! The publishing side of a cell: all publishers on one thread, each with its connection, its
 //! schedule and its session.
 
+mod answers;
 mod client;
 
 use std::net::TcpStream;

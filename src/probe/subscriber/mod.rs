@@ -1,6 +1,7 @@
 //! The subscribing side of a cell: all subscribers on one thread.
 
 mod client;
+mod notes;
 
 use std::net::TcpStream;
 use std::os::fd::AsFd;
@@ -16,8 +17,9 @@ use super::load::CpuTimes;
 use super::payload::Payloads;
 use super::wait;
 
+use client::Subscriber;
 pub use client::SubscriberResult;
-use client::{Expected, Subscriber};
+use notes::Expected;
 
 /// The longest sleep: flags are looked at in between.
 const NAP_NS: i64 = 20_000_000;
@@ -48,43 +50,7 @@ pub(super) fn run<'scope>(
         .map(|(number, made)| Subscriber::new(context, number, made, &expected))
         .collect();
     while !context.is_over() && !is_answered(context, &mut subscribers) {
-        // The sockets change only when a line is lost or made again.
-        let sockets: Vec<(usize, Arc<TcpStream>)> = subscribers
-            .iter_mut()
-            .enumerate()
-            .filter_map(|(index, subscriber)| Some((index, subscriber.socket()?)))
-            .collect();
-        let mut set: Vec<PollFd<'_>> = sockets
-            .iter()
-            .map(|(_, socket)| PollFd::new(socket.as_fd(), PollFlags::POLLIN))
-            .collect();
-        let mut changed = false;
-        while !changed && !context.is_over() && !is_answered(context, &mut subscribers) {
-            let now = clock::now();
-            let mut nap = NAP_NS;
-            for ((index, _), entry) in sockets.iter().zip(&mut set) {
-                let mut events = PollFlags::POLLIN;
-                events.set(PollFlags::POLLOUT, subscribers[*index].wants_write());
-                entry.set_events(events);
-            }
-            for subscriber in &mut subscribers {
-                subscriber.look(now);
-                changed |= subscriber.needs_mending();
-                if subscriber.is_making() {
-                    nap = SHORT_NAP_NS;
-                }
-            }
-            if changed || !wait::wait(&mut set, now, now.plus(nap + wait::SPIN_NS)) {
-                continue;
-            }
-            for ((index, _), entry) in sockets.iter().zip(&set) {
-                let ready = entry.revents().unwrap_or(PollFlags::empty());
-                if !ready.is_empty() {
-                    subscribers[*index].serve(context, &expected, &payloads);
-                    changed |= subscribers[*index].needs_mending();
-                }
-            }
-        }
+        serve(context, &mut subscribers, &expected, &payloads);
         for subscriber in &mut subscribers {
             subscriber.mend(scope, context);
         }
@@ -98,6 +64,51 @@ pub(super) fn run<'scope>(
             .map(|subscriber| subscriber.end(context.dialect.level))
             .collect(),
         cpu,
+    }
+}
+
+/// Reads and acknowledges until a line is lost or made again: then the sockets are others.
+fn serve(
+    context: &Context<'_>,
+    subscribers: &mut [Subscriber],
+    expected: &Expected,
+    payloads: &Payloads,
+) {
+    let sockets: Vec<(usize, Arc<TcpStream>)> = subscribers
+        .iter_mut()
+        .enumerate()
+        .filter_map(|(index, subscriber)| Some((index, subscriber.socket()?)))
+        .collect();
+    let mut set: Vec<PollFd<'_>> = sockets
+        .iter()
+        .map(|(_, socket)| PollFd::new(socket.as_fd(), PollFlags::POLLIN))
+        .collect();
+    let mut changed = false;
+    while !changed && !context.is_over() && !is_answered(context, subscribers) {
+        let now = clock::now();
+        let mut nap = NAP_NS;
+        for ((index, _), entry) in sockets.iter().zip(&mut set) {
+            let mut events = PollFlags::POLLIN;
+            events.set(PollFlags::POLLOUT, subscribers[*index].wants_write());
+            entry.set_events(events);
+        }
+        for subscriber in &mut *subscribers {
+            subscriber.look(now);
+            changed |= subscriber.needs_mending();
+            if subscriber.is_making() {
+                nap = SHORT_NAP_NS;
+            }
+        }
+        if changed || !wait::wait(&mut set, now, now.plus(nap + wait::SPIN_NS)) {
+            continue;
+        }
+        for ((index, _), entry) in sockets.iter().zip(&set) {
+            let ready = entry.revents().unwrap_or(PollFlags::empty());
+            if !ready.is_empty() {
+                subscribers[*index].serve(context, expected, payloads);
+                changed |= subscribers[*index].needs_mending();
+            }
+        }
     }
 }
 
