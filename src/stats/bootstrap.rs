@@ -1,5 +1,6 @@
 //! How sure one can be of the ratio of two quantiles.
 
+use super::random::Random;
 use hdrhistogram::Histogram;
 
 /// How often both samples are drawn again.
@@ -46,7 +47,7 @@ pub fn quantile_ratio(a: &Histogram<u64>, b: &Histogram<u64>, q: f64) -> Option<
     if value_b <= 0.0 {
         return None;
     }
-    let mut random = Random(SEED);
+    let mut random = Random::new(SEED);
     let mut ratios: Vec<f64> = (0..REPLICATES)
         .map(|_| {
             let [x, y] = [(&a, rank_a), (&b, rank_b)].map(|(sample, rank)| {
@@ -92,79 +93,18 @@ impl Cumulative {
     }
 }
 
-/// SplitMix64 (G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators",
-/// 2014), and what is made of it.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Above 0 and below 1.
-    fn uniform(&mut self) -> f64 {
-        ((self.next() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
-    }
-
-    /// Box and Muller.
-    fn normal(&mut self) -> f64 {
-        let (u, v) = (self.uniform(), self.uniform());
-        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-    }
-
-    /// For a shape of at least 1: G. Marsaglia, W. W. Tsang, "A simple method for generating
-    /// gamma variables", 2000.
-    fn gamma(&mut self, shape: f64) -> f64 {
-        let d = shape - 1.0 / 3.0;
-        let c = 1.0 / (9.0 * d).sqrt();
-        loop {
-            let x = self.normal();
-            let v = (1.0 + c * x).powi(3);
-            if v > 0.0 && self.uniform().ln() < 0.5 * x * x + d - d * v + d * v.ln() {
-                return d * v;
-            }
-        }
-    }
-
-    fn beta(&mut self, a: f64, b: f64) -> f64 {
-        let (x, y) = (self.gamma(a), self.gamma(b));
-        x / (x + y)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn sample(n: u64, scale: f64, seed: u64) -> Histogram<u64> {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let mut histogram = Histogram::new(3).unwrap();
         for _ in 0..n {
             let delay = -random.uniform().ln() * scale;
             histogram.record(delay as u64 + 1).unwrap();
         }
         histogram
-    }
-
-    #[test]
-    fn the_beta_variates_have_their_moments() {
-        let mut random = Random(1);
-        for (a, b) in [(1.0, 1.0), (5.0, 2.0), (500.0, 501.0)] {
-            let n = 20_000;
-            let values: Vec<f64> = (0..n).map(|_| random.beta(a, b)).collect();
-            let mean = values.iter().sum::<f64>() / f64::from(n);
-            let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / f64::from(n);
-            let expected = a * b / ((a + b) * (a + b) * (a + b + 1.0));
-            assert!((mean - a / (a + b)).abs() < 4.0 * (expected / f64::from(n)).sqrt() + 1e-9);
-            assert!(
-                (variance / expected - 1.0).abs() < 0.06,
-                "{a} {b}: {variance}"
-            );
-        }
     }
 
     /// 95 % of intervals hold the true ratio, here 2, about.

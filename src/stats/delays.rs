@@ -206,7 +206,7 @@ fn extent_of(bucket: usize) -> (u64, u64) {
 
 /// ⌈q·n⌉, from 1 to n. A product that misses an integer by a rounding error only is that integer:
 /// 0.07 × 100 is 7.000000000000001 in floating point, and its rank is 7.
-fn nearest_rank(q: f64, n: u64) -> u64 {
+pub(super) fn nearest_rank(q: f64, n: u64) -> u64 {
     let product = q.clamp(0.0, 1.0) * n as f64;
     let integer = product.round();
     let rank = if (product - integer).abs() <= product * 1e-14 {

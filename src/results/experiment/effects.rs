@@ -14,7 +14,8 @@ record! {
         pub condition_b: Arc<str>,
         /// `ratio` (a / b) or `difference` (a − b, in the quantity's unit).
         pub measure: Arc<str>,
-        /// The median over blocks; missing where it is not defined, and the note says why.
+        /// The ratio's geometric mean over blocks, or the middle of the differences; missing where
+        /// it is not defined, and the note says why.
         pub value: Option<f64>,
         /// Lower end of the 95 % interval (bootstrap over blocks).
         pub ci_low: Option<f64>,
