@@ -69,6 +69,7 @@ pub mod broker;
 pub mod capture;
 pub mod cli;
 pub mod delivery;
+pub mod evaluation;
 pub mod frame;
 #[cfg(target_os = "linux")]
 pub mod lab;

@@ -269,9 +269,15 @@ fn without(values: &[f64], basis: &[Vec<f64>]) -> Vec<f64> {
     rest
 }
 
+/// Without the mean. Far from zero (points in time) the mean itself has lost digits: the
+/// differences from the first value have not.
 fn centred(values: &[f64]) -> Vec<f64> {
-    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-    values.iter().map(|value| value - mean).collect()
+    let Some(&first) = values.first() else {
+        return Vec::new();
+    };
+    let near: Vec<f64> = values.iter().map(|value| value - first).collect();
+    let mean = near.iter().sum::<f64>() / near.len() as f64;
+    near.into_iter().map(|value| value - mean).collect()
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
