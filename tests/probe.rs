@@ -278,6 +278,11 @@ fn an_interrupted_run_goes_on() {
     );
     let samples = table(&dir.path().join("samples.csv"));
     assert_eq!(samples.len(), 9 * 200);
+    // With two valid blocks at least, QoS levels are compared within them.
+    for effect in table(&dir.path().join("effects.csv")) {
+        assert!(effect["condition_a"].contains("qos="), "{effect:?}");
+        assert!((1..=3).contains(&number(&effect, "blocks")), "{effect:?}");
+    }
     let mut order: Vec<i64> = cells.iter().map(|row| number(row, "cell")).collect();
     order.dedup();
     assert_eq!(order, (1..=9).collect::<Vec<_>>());

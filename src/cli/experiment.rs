@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::evaluation::{self, Messages};
 use crate::report::{self, TableSource};
-use crate::results::{CellRow, SampleRow, read_table};
+use crate::results::{CellRow, EffectRow, Formulas, Row, RowWriter, SampleRow, read_table};
 use crate::stats::Delays;
 use crate::time::{TimeDelta, Timestamp};
 
@@ -11,45 +12,86 @@ use super::error::Failure;
 use super::output::OutputDirectory;
 use super::rendering;
 
-/// Writes `histograms/`: of each QoS the delays and the legs of the handshake, over the messages
-/// of valid cells.
-pub(super) fn histograms(output: &mut OutputDirectory, cells: &[CellRow]) -> Result<(), Failure> {
-    let path = output.path().join("samples.csv");
-    let unreadable = |detail: String| Failure::Unreadable {
-        path: path.clone(),
-        detail,
-    };
-    let valid: BTreeSet<u32> = (cells.iter().filter(|row| row.valid))
-        .map(|row| row.cell)
-        .collect();
-    let mut delays: BTreeMap<String, Delays> = BTreeMap::new();
-    let table = output.open("samples.csv");
-    if let Some(table) = table.map_err(|error| unreadable(error.to_string()))? {
-        // A message has a row for each receiver, and one handshake with its publisher.
-        let mut receiver = None;
-        read_table::<SampleRow>(table, |row| {
-            if valid.contains(&row.cell) {
-                let of = (row.cell, row.publisher.clone());
-                let first = receiver.get_or_insert_with(|| (of.clone(), row.subscriber.clone()));
-                if first.0 != of {
-                    *first = (of, row.subscriber.clone());
+/// What was read of samples.csv.
+pub(super) struct Samples {
+    messages: Messages,
+    /// Delays and legs of the handshake by name, over the messages of valid cells.
+    delays: BTreeMap<String, Delays>,
+}
+
+impl Samples {
+    /// Reads the table that was begun in the directory.
+    pub(super) fn read(output: &OutputDirectory, cells: &[CellRow]) -> Result<Self, Failure> {
+        let path = output.path().join("samples.csv");
+        let unreadable = |detail: String| Failure::Unreadable {
+            path: path.clone(),
+            detail,
+        };
+        let valid: BTreeSet<u32> = (cells.iter().filter(|row| row.valid))
+            .map(|row| row.cell)
+            .collect();
+        let mut samples = Self {
+            messages: Messages::new(),
+            delays: BTreeMap::new(),
+        };
+        let table = output.open("samples.csv");
+        if let Some(table) = table.map_err(|error| unreadable(error.to_string()))? {
+            // A message has a row for each receiver, and one handshake with its publisher.
+            let mut receiver = None;
+            read_table::<SampleRow>(table, |row| {
+                samples.messages.push(&row);
+                if valid.contains(&row.cell) {
+                    let of = (row.cell, row.publisher.clone());
+                    let first =
+                        receiver.get_or_insert_with(|| (of.clone(), row.subscriber.clone()));
+                    if first.0 != of {
+                        *first = (of, row.subscriber.clone());
+                    }
+                    record(&mut samples.delays, &row, first.1 == row.subscriber);
                 }
-                let is_first = first.1 == row.subscriber;
-                record(&mut delays, &row, is_first);
-            }
-        })
-        .map_err(|error| unreadable(error.to_string()))?;
+            })
+            .map_err(|error| unreadable(error.to_string()))?;
+        }
+        samples.messages.sort();
+        Ok(samples)
     }
-    let histograms = rendering::histograms(&delays);
-    let named: Vec<report::Named<'_>> = histograms
-        .iter()
-        .map(|(name, histogram)| (name.as_str(), histogram))
-        .collect();
-    let start = cells.iter().filter_map(|row| row.start_ns).min();
-    let end = cells.iter().filter_map(|row| row.end_ns).max();
-    let [start, end] = [start, end].map(|time| time.map_or(0, Timestamp::as_nanos));
-    let log = report::interval_log(&named, start, end.saturating_sub(start));
-    rendering::write_histograms(output, &histograms, &log)
+
+    /// Writes `histograms/`.
+    pub(super) fn histograms(
+        &self,
+        output: &mut OutputDirectory,
+        cells: &[CellRow],
+    ) -> Result<(), Failure> {
+        let histograms = rendering::histograms(&self.delays);
+        let named: Vec<report::Named<'_>> = histograms
+            .iter()
+            .map(|(name, histogram)| (name.as_str(), histogram))
+            .collect();
+        let start = cells.iter().filter_map(|row| row.start_ns).min();
+        let end = cells.iter().filter_map(|row| row.end_ns).max();
+        let [start, end] = [start, end].map(|time| time.map_or(0, Timestamp::as_nanos));
+        let log = report::interval_log(&named, start, end.saturating_sub(start));
+        rendering::write_histograms(output, &histograms, &log)
+    }
+
+    /// Writes effects.csv.
+    pub(super) fn effects(
+        &self,
+        output: &mut OutputDirectory,
+        cells: &[CellRow],
+        seed: u64,
+    ) -> Result<Vec<EffectRow>, Failure> {
+        let effects = evaluation::effects(cells, &self.messages, seed);
+        // Nothing of it comes from a network.
+        let file = output.create(EffectRow::FILE)?;
+        let written = RowWriter::new::<EffectRow>(file, Formulas::Guard).and_then(|mut writer| {
+            effects.iter().try_for_each(|row| writer.write(row))?;
+            writer.finish()
+        });
+        let path = output.path().join(EffectRow::FILE);
+        written.map_err(|source| Failure::Write { path, source })?;
+        Ok(effects)
+    }
 }
 
 /// Counts a row; what belongs to the publisher only once for each message.

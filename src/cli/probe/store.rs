@@ -6,7 +6,7 @@ use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use crate::cli::error::Failure;
-use crate::cli::experiment;
+use crate::cli::experiment::Samples;
 use crate::cli::output::OutputDirectory;
 use crate::probe::CellResult;
 use crate::probe::rows::{self, Labels};
@@ -122,7 +122,9 @@ impl Store {
     /// Makes what follows from the tables, and gives everything its name.
     pub(super) fn finish(mut self, manifest: &Manifest, cells: &[CellRow]) -> Result<(), Failure> {
         self.flush()?;
-        experiment::histograms(&mut self.output, cells)?;
+        let samples = Samples::read(&self.output, cells)?;
+        samples.histograms(&mut self.output, cells)?;
+        samples.effects(&mut self.output, cells, manifest.seed)?;
         self.output.write("manifest.json", &json(manifest))?;
         self.output.commit()
     }
