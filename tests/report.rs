@@ -188,6 +188,45 @@ fn findings_are_counted_as_in_the_summary() {
     assert!(page.contains("no more than it keeps"));
 }
 
+/// The bars are those of single topics: all others together have a number and no bar, which would
+/// leave theirs no length.
+#[test]
+fn many_small_topics_do_not_dwarf_the_busiest() {
+    let scratch = tempfile::tempdir().unwrap();
+    let summary = fs::read(full().join("summary.json")).unwrap();
+    fs::write(scratch.path().join("summary.json"), summary).unwrap();
+    let mut messages = String::from(
+        "message,connection,direction,file,frame,first_ns,last_ns,packet_id,qos,dup,retain,topic,\
+         payload_bytes,payload_kind,payload_hash,retransmitted,tap\n",
+    );
+    for number in 1..=10_000 {
+        let at = 1_769_846_400_000_000_000_u64 + number * 1_000_000;
+        messages +=
+            &format!("{number},1,to_broker,x,{number},{at},{at},,0,0,0,t/{number},100,text,,0,0\n");
+    }
+    fs::write(scratch.path().join("messages.csv"), messages).unwrap();
+    mqttscope(os(&["report"], &[scratch.path()]));
+    let figure = fs::read_to_string(scratch.path().join("plots/topics.svg")).unwrap();
+    assert!(figure.contains("9,988 more topics") && figure.contains("/s together"));
+    // Equal topics have equal bars, the longest there are: all but the margins.
+    let widths: Vec<f64> = figure
+        .split("<rect ")
+        .skip(1)
+        .filter_map(|rect| {
+            rect.split("width=\"")
+                .nth(1)?
+                .split('"')
+                .next()?
+                .parse()
+                .ok()
+        })
+        .collect();
+    let bars = widths
+        .iter()
+        .filter(|width| (200.0..700.0).contains(*width));
+    assert_eq!(bars.count(), 12, "{widths:?}");
+}
+
 #[test]
 fn hostile_text_is_only_text() {
     let scratch = tempfile::tempdir().unwrap();

@@ -42,7 +42,9 @@ pub(super) fn figure(digest: &Digest) -> Option<Figure> {
             String::new(),
         ));
     }
-    let most = rows.iter().map(|(_, bytes, _)| *bytes).max()?.max(1);
+    // What many topics have together would leave no length for the bar of a single one.
+    let busiest = topics.busiest.iter().map(|topic| topic.bytes);
+    let most = busiest.max()?.max(1);
     let frame = Frame {
         name: "topics".to_owned(),
         title: "Throughput by topic".to_owned(),
@@ -61,20 +63,22 @@ pub(super) fn figure(digest: &Digest) -> Option<Figure> {
             let color = if other { theme::MUTED } else { theme::INK };
             let name = fitted(name, 13.0, (NAMES - 34) as f32);
             text(area, &name, 13, color, (20, y + 19), HPos::Left);
+            let rate = format!("{}/s", bytes(*amount as f64 / seconds));
+            if other {
+                let at = (NAMES, y + 19);
+                let rate = format!("{rate} together");
+                text(area, &rate, 12, theme::MUTED, at, HPos::Left);
+                continue;
+            }
             let length = (f64::from(width * SCALE) * (*amount as f64 / most as f64)) as i32;
             let left = NAMES * SCALE;
             let corners = [
                 (left, (y + 6) * SCALE),
                 (left + length.max(SCALE), (y + 22) * SCALE),
             ];
-            let fill = if other {
-                theme::AXIS.filled()
-            } else {
-                theme::series(0).filled()
-            };
-            let drawn = area.draw(&Rectangle::new(corners, fill));
+            let bar = Rectangle::new(corners, theme::series(0).filled());
+            let drawn = area.draw(&bar);
             debug_assert!(drawn.is_ok());
-            let rate = format!("{}/s", bytes(*amount as f64 / seconds));
             let at = (NAMES + length / SCALE + 10, y + 19);
             text(area, &rate, 12, theme::INK, at, HPos::Left);
             let right = (WIDTH as i32 - 20, y + 19);
