@@ -24,6 +24,13 @@ use mqttscope::probe::{
 use mqttscope::proxy::{Conditions, Proxy};
 
 fn main() {
+    // Filters such as `cargo bench -- pipeline` are for the other benchmarks.
+    let mut arguments = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench");
+    if arguments.next().is_some_and(|argument| argument != "probe") {
+        return;
+    }
     // Wide windows lose messages in mosquitto's default configuration.
     let options = "allow_anonymous true\nmax_inflight_messages 0\nmax_queued_messages 0";
     let Some(broker) = Mosquitto::start(|_| options.to_owned()) else {
