@@ -545,6 +545,7 @@ mod results {
 
 mod pipeline {
     use mqttscope::analysis::{BadLengthEvent, ConnectionEvent, GapEvent, Observer, PacketEvent};
+    use mqttscope::delivery::{DeliveryOutcome, DeliveryRecord};
     use mqttscope::session::{
         self, DelayKind, ExchangeRecord, SessionRecord, SubscriptionRecord, Towards,
     };
@@ -557,6 +558,7 @@ mod pipeline {
     struct Counts {
         exchanges: usize,
         connections: usize,
+        delivered: usize,
     }
 
     impl session::Observer for Counts {
@@ -578,7 +580,25 @@ mod pipeline {
         fn connection(&mut self, _: &ConnectionEvent<'_>) {
             self.connections += 1;
         }
+        fn delivery(&mut self, record: &DeliveryRecord<'_>) {
+            self.delivered += usize::from(record.outcome == DeliveryOutcome::Delivered);
+        }
         fn tick(&mut self, _: Timestamp) {}
+    }
+
+    /// One publisher: subscribers, and equal messages in a row before the first is passed on.
+    #[divan::bench(args = [(1_000, 1), (10_000, 1), (1, 10_000), (1, 100_000)])]
+    fn fan_out(bencher: Bencher<'_, '_>, (subscribers, messages): (usize, usize)) {
+        let traffic = Traffic::fan_out(Ip::V4, subscribers, messages);
+        bencher
+            .counter(ItemsCount::new(subscribers * messages))
+            .with_inputs(|| Pipeline::new(Options::default()))
+            .bench_local_refs(|pipeline| {
+                let mut counts = Counts::default();
+                pipeline.push_all(traffic.frames(), &mut counts);
+                pipeline.finish(&mut counts);
+                assert_eq!(counts.delivered, subscribers * messages);
+            });
     }
 
     /// Frames in memory to observations: all layers but the reading and the writing.

@@ -75,6 +75,7 @@ pub mod frame;
 pub mod lab;
 pub mod lint;
 pub mod live;
+pub mod memory;
 pub mod mqtt;
 pub mod payload;
 pub mod probe;

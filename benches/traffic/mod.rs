@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use mqttscope::mqtt::write;
+use mqttscope::mqtt::{Subscription, write};
 use mqttscope::wire::TcpFlags;
 use mqttscope::{Frame, Interface, LinkType, PacketType, PcapngWriter, ProtocolLevel, Timestamp};
 
@@ -84,6 +84,32 @@ impl Traffic {
                         }
                     }
                 }
+            }
+        }
+        traffic
+    }
+
+    /// `subscribers` clients subscribe to one topic; then `messages` equal messages come from
+    /// another client, in a row, and after the last of them the broker passes all of them on.
+    pub(crate) fn fan_out(ip: Ip, subscribers: usize, messages: usize) -> Self {
+        let mut traffic = Self {
+            bytes: Vec::new(),
+            ends: Vec::new(),
+        };
+        let mut clients: Vec<_> = (0..=subscribers).map(|i| Client::new(ip, i)).collect();
+        for client in &mut clients {
+            (0..5).for_each(|step| client.open(step, &mut traffic));
+        }
+        let (publisher, subscribers) = clients.split_first_mut().unwrap();
+        for client in subscribers.iter_mut() {
+            (0..3).for_each(|step| client.subscribe(step, &mut traffic));
+        }
+        for _ in 0..messages {
+            (0..2).for_each(|step| publisher.publish(0, step, &mut traffic));
+        }
+        for _ in 0..messages {
+            for client in subscribers.iter_mut() {
+                (0..2).for_each(|step| client.receive(step, &mut traffic));
             }
         }
         traffic
@@ -254,6 +280,45 @@ impl Client {
             write::publish(packet, level, &publish).unwrap();
         }
         self.send(sender, TcpFlags::PSH | TcpFlags::ACK, out);
+    }
+
+    /// One frame of a subscription to the topic that everybody publishes to.
+    fn subscribe(&mut self, step: usize, out: &mut Traffic) {
+        self.packet.clear();
+        match step {
+            0 => {
+                let subscription = Subscription {
+                    filter: TOPIC,
+                    options: 0,
+                };
+                write::subscribe(&mut self.packet, self.level, 1, &[], &[subscription]).unwrap();
+                self.send(CLIENT, TcpFlags::PSH | TcpFlags::ACK, out);
+            }
+            1 => {
+                write::suback(&mut self.packet, self.level, 1, &[], &[0]).unwrap();
+                self.send(BROKER, TcpFlags::PSH | TcpFlags::ACK, out);
+            }
+            _ => self.send(CLIENT, TcpFlags::ACK, out),
+        }
+    }
+
+    /// One frame of a message that the broker passes on, or TCP's acknowledgment of it.
+    fn receive(&mut self, step: usize, out: &mut Traffic) {
+        self.packet.clear();
+        if step > 0 {
+            return self.send(CLIENT, TcpFlags::ACK, out);
+        }
+        let publish = write::Publish {
+            dup: false,
+            qos: 0,
+            retain: false,
+            topic: TOPIC,
+            packet_id: 0,
+            properties: &[],
+            payload: PAYLOAD,
+        };
+        write::publish(&mut self.packet, self.level, &publish).unwrap();
+        self.send(BROKER, TcpFlags::PSH | TcpFlags::ACK, out);
     }
 
     /// One frame of DISCONNECT and the end of the connection.

@@ -1,5 +1,6 @@
 //! One TCP connection that may carry MQTT.
 
+use crate::memory::prefetch;
 use crate::mqtt::stream::PacketStream;
 use crate::mqtt::{FixedHeader, PacketType};
 use crate::session::{ConnectionFacts, ConnectionState, PerWay, Towards};
@@ -127,10 +128,14 @@ impl MqttFlow {
         }
     }
 
-    /// Reads one word of each part that a packet needs.
+    /// Asks for each part that a packet needs.
+    #[inline]
     pub(super) fn touch(&self) {
+        prefetch(&self.roles);
+        prefetch(&self.bytes);
+        prefetch(&self.forward);
+        prefetch(&self.reverse);
         self.state.touch();
-        std::hint::black_box(self.bytes.to_broker ^ u64::from(self.reverse.at_boundary()));
     }
 
     /// Bytes of unfinished packets that both streams keep.

@@ -251,6 +251,7 @@ impl<W: Write> Observer for Lints<W> {
             header: event.header,
             parsed: event.parsed,
             topic: event.topic,
+            topic_hash: event.topic_hash,
             missing: event.missing,
             transmissions: event.transmissions,
             violations: event.violations,
@@ -332,6 +333,11 @@ impl<W: Write> Observer for Lints<W> {
     #[inline]
     fn delivery(&mut self, record: &DeliveryRecord<'_>) {
         self.linter.delivery(record, &mut self.rows);
+    }
+
+    #[inline]
+    fn touch(&self, slot: usize, tap: u16, towards: Towards, topic: u64) {
+        self.linter.touch_message(slot, tap, towards, topic);
     }
 
     fn tick(&mut self, _: Timestamp) {}

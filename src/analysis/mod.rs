@@ -64,6 +64,8 @@ pub struct PacketEvent<'a> {
     pub parsed: &'a Parsed<'a>,
     /// The topic of a PUBLISH, with its alias resolved; `None` where the alias is not known.
     pub topic: Option<&'a [u8]>,
+    /// [`name_hash`](crate::mqtt::topic::name_hash) of the topic.
+    pub topic_hash: u64,
     /// XXH3-64 of a PUBLISH's whole payload.
     pub payload_hash: Option<u64>,
     /// Bytes of the packet that are missing from the capture.
@@ -251,6 +253,11 @@ pub trait Observer: session::Observer {
     /// What carries MQTT on a connection cannot be read, or no longer.
     #[inline]
     fn carrier(&mut self, _event: &CarrierEvent<'_>) {}
+    /// A PUBLISH whose topic has this [hash](crate::mqtt::topic::name_hash) most likely comes soon:
+    /// for who wants to fetch what is known of its connection and of its topic, far memory, while
+    /// others are worked on.
+    #[inline]
+    fn touch(&self, _slot: usize, _tap: u16, _towards: Towards, _topic: u64) {}
     /// Capture time goes on; called now and then, so that what waits for a time can go.
     fn tick(&mut self, now: Timestamp);
 }
@@ -291,6 +298,12 @@ impl<O: Observer> Observer for Option<O> {
 
     fn carrier(&mut self, event: &CarrierEvent<'_>) {
         self.iter_mut().for_each(|observer| observer.carrier(event));
+    }
+
+    #[inline]
+    fn touch(&self, slot: usize, tap: u16, towards: Towards, topic: u64) {
+        self.iter()
+            .for_each(|observer| observer.touch(slot, tap, towards, topic));
     }
 
     fn tick(&mut self, now: Timestamp) {
@@ -341,6 +354,12 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
     fn carrier(&mut self, event: &CarrierEvent<'_>) {
         self.0.carrier(event);
         self.1.carrier(event);
+    }
+
+    #[inline]
+    fn touch(&self, slot: usize, tap: u16, towards: Towards, topic: u64) {
+        self.0.touch(slot, tap, towards, topic);
+        self.1.touch(slot, tap, towards, topic);
     }
 
     fn tick(&mut self, now: Timestamp) {

@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::delivery::{self, Deliveries, DeliveryRecord, DroppedDeliveries, Seen};
 use crate::frame::Frame;
 use crate::mqtt::stream::{Framed, Input, Output};
+use crate::mqtt::topic::{leading_topic, name_hash};
 use crate::mqtt::{
     Acknowledgment, FixedHeader, Packet, PacketType, Prefix, Violations, parse, parse_prefix,
 };
@@ -283,6 +284,15 @@ impl Pipeline {
                 _ => {}
             }
         }
+        // By now what leads further is there.
+        for (segment, flow) in segments.iter() {
+            if let Some(topic) = leading_topic(segment.payload)
+                && let Some((slot, direction)) = self.table.way(flow)
+            {
+                let topic = (segment.tap, name_hash(topic));
+                self.core.touch_message(slot, direction, topic, observer);
+            }
+        }
         for (segment, flow) in segments.iter() {
             match self.table.push_quick(segment, flow) {
                 Quick::Data(tcp, chunk) => self.core.data(tcp, &chunk, observer),
@@ -440,10 +450,32 @@ impl Core {
         observer.tick(now);
     }
 
-    /// Fetches what is known of a connection, for soon.
+    /// Asks for what is known of a connection.
     fn touch(&self, slot: usize) {
         if let Some(Slot::Mqtt(flow)) = self.slots.get(slot) {
             flow.touch();
+        }
+        if let Some(deliveries) = &self.deliveries {
+            deliveries.touch(slot);
+        }
+    }
+
+    /// Asks for what is known around a PUBLISH, by tap and hash of its topic.
+    fn touch_message<O: Observer>(
+        &self,
+        slot: usize,
+        direction: Direction,
+        (tap, topic): (u16, u64),
+        observer: &O,
+    ) {
+        if let Some(Slot::Mqtt(flow)) = self.slots.get(slot)
+            && !flow.opaque
+        {
+            let towards = flow.roles.towards(direction);
+            if let Some(deliveries) = &self.deliveries {
+                deliveries.touch_message(slot, towards, topic);
+            }
+            observer.touch(slot, tap, towards, topic);
         }
     }
 
@@ -1030,6 +1062,7 @@ pub(super) fn packet<O: Observer>(
         Packet::Publish(publish) => state.topic(towards, publish),
         _ => None,
     };
+    let topic_hash = topic.map_or(0, name_hash);
     let told = tee.wanted && (tee.selection.topic.is_none() || tee.selection.topic(topic));
     let mut message = None;
     let tag = match &parsed.packet {
@@ -1044,6 +1077,7 @@ pub(super) fn packet<O: Observer>(
                 times,
                 publish,
                 topic,
+                topic_hash,
                 payload_hash,
                 number: message,
                 repeated: taken.repeated,
@@ -1099,6 +1133,7 @@ pub(super) fn packet<O: Observer>(
         header,
         parsed: &parsed,
         topic,
+        topic_hash,
         payload_hash,
         missing: found.missing,
         violations,

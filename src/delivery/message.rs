@@ -1,19 +1,60 @@
 //! Messages that are kept while a receiver is awaited.
 
+use std::num::NonZeroU64;
+
 use crate::session::SmallMap;
 use crate::time::{TimeDelta, Timestamp};
 
+use super::Seen;
 use super::slab::NONE;
 
-/// Where an expectation stands.
+/// Stands for no time.
+const NEVER: Timestamp = Timestamp::from_nanos(i64::MIN);
+
+/// Bytes of a payload's visible beginning that are compared where the capture cut it.
+const PREFIX: usize = 64;
+
+/// What is compared of a payload that was not captured whole.
+pub(super) fn prefix(payload: &[u8]) -> &[u8] {
+    payload.get(..PREFIX).unwrap_or(payload)
+}
+
+/// Where an expectation stands: how often the message came, 0 while it is awaited, or that nobody
+/// waits any more. In a byte, since there may be millions of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) struct Stage(u8);
+
+impl Stage {
     /// The message is awaited.
-    Open,
-    /// It came, as often as this.
-    Came(u8),
+    pub(super) const OPEN: Self = Self(0);
     /// Nobody waits any more.
-    Over,
+    pub(super) const OVER: Self = Self(u8::MAX);
+    /// It came once.
+    pub(super) const CAME: Self = Self(1);
+    /// As often as can be told.
+    const MOST: u8 = u8::MAX - 1;
+
+    /// How often it came.
+    pub(super) const fn times(self) -> u8 {
+        if self.0 > Self::MOST { 0 } else { self.0 }
+    }
+
+    /// It came once more.
+    pub(super) const fn again(self) -> Self {
+        let times = self.times();
+        Self(if times < Self::MOST { times + 1 } else { times })
+    }
+}
+
+/// How an expectation came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The receiver had subscribed.
+    Connected,
+    /// It had subscribed, and was not connected at the time.
+    Away,
+    /// Nothing says that it subscribed.
+    Inferred,
 }
 
 /// One receiver of a message.
@@ -25,17 +66,15 @@ pub(super) struct Expectation {
     pub(super) epoch: u32,
     /// How long it had been connected at the time.
     pub(super) clock: TimeDelta,
+    /// Its count of connections when the message was put on its list, to be looked at when it is
+    /// back; so that it stands there once, however often others make it be looked at. [`NONE`]
+    /// before that.
+    pub(super) listed: u32,
     pub(super) qos: u8,
     /// Copies that may come.
     pub(super) copies: u8,
     pub(super) stage: Stage,
-    /// Its count of connections when the message was put on its list, to be looked at when it is
-    /// back; so that it stands there once, however often others make it be looked at.
-    pub(super) listed: Option<u32>,
-    /// It was not connected at the time.
-    pub(super) away: bool,
-    /// Nothing says that it subscribed.
-    pub(super) inferred: bool,
+    pub(super) origin: Origin,
 }
 
 impl Expectation {
@@ -43,25 +82,21 @@ impl Expectation {
         party: NONE,
         epoch: 0,
         clock: TimeDelta::ZERO,
+        listed: NONE,
         qos: 0,
         copies: 0,
-        stage: Stage::Over,
-        listed: None,
-        away: false,
-        inferred: false,
+        stage: Stage::OVER,
+        origin: Origin::Connected,
     };
 
     /// One more copy may come.
-    pub(super) const fn takes(&self) -> bool {
-        match self.stage {
-            Stage::Open => true,
-            Stage::Came(times) => times < self.copies,
-            Stage::Over => false,
-        }
+    pub(super) fn takes(&self) -> bool {
+        self.stage == Stage::OPEN || (self.stage != Stage::OVER && self.stage.times() < self.copies)
     }
 }
 
-/// A message that reached the broker.
+/// A message that reached the broker. Two lines of the cache, since hundreds of thousands wait at
+/// a time and each is gone to again when its time is over.
 #[derive(Debug)]
 pub(super) struct Message {
     /// Serial number, in the order of the capture.
@@ -69,20 +104,20 @@ pub(super) struct Message {
     /// Hash of what makes it equal to a packet that leaves the broker.
     pub(super) key: u64,
     /// Number in the tables, if it has one.
-    pub(super) number: Option<u64>,
+    pub(super) number: Option<NonZeroU64>,
     /// Its topic, or [`NONE`] where an alias was never seen bound.
     pub(super) topic: u32,
     /// The broker.
     pub(super) broker: u32,
     pub(super) publisher: u32,
     pub(super) payload_length: u32,
-    pub(super) payload_hash: Option<u64>,
-    /// The beginning of a payload that was not captured whole.
-    pub(super) prefix: Option<Box<[u8]>>,
+    /// Hash of the payload, where it was captured whole.
+    hash: u64,
+    is_whole: bool,
     pub(super) publish: Timestamp,
     pub(super) whole: Timestamp,
-    /// Last byte of the PUBREL.
-    pub(super) released: Option<Timestamp>,
+    /// Last byte of the PUBREL, or [`NEVER`].
+    released: Timestamp,
     pub(super) qos: u8,
     pub(super) at_broker: bool,
     /// It stays until its time is over, since somebody may get it who is not awaited.
@@ -93,22 +128,91 @@ pub(super) struct Message {
     pub(super) open: u32,
     /// The message before it on its topic: place and serial number.
     pub(super) before: (u32, u64),
-    pub(super) first: Expectation,
+    first: Expectation,
+    more: Option<Box<More>>,
+}
+
+/// What few messages have.
+#[derive(Debug, Default)]
+struct More {
+    /// The beginning of a payload that was not captured whole.
+    prefix: Box<[u8]>,
     /// Further receivers that were expected from the beginning, in the order of their places.
-    pub(super) rest: Vec<Expectation>,
+    rest: Vec<Expectation>,
     /// Receivers that turned out later.
-    pub(super) others: SmallMap<u32, Expectation>,
+    others: SmallMap<u32, Expectation>,
 }
 
 impl Message {
+    /// A message on its way, whose receivers are still to be told.
+    pub(super) fn new(id: u64, key: u64, seen: &Seen<'_>, length: u32) -> Self {
+        let more = || More {
+            prefix: prefix(seen.publish.payload).into(),
+            ..More::default()
+        };
+        Self {
+            id,
+            key,
+            number: seen.number.and_then(NonZeroU64::new),
+            topic: NONE,
+            broker: NONE,
+            publisher: NONE,
+            payload_length: length,
+            hash: seen.payload_hash.unwrap_or(0),
+            is_whole: seen.payload_hash.is_some(),
+            publish: seen.times.first,
+            whole: seen.times.last,
+            released: NEVER,
+            qos: seen.publish.qos.min(2),
+            at_broker: seen.at_broker,
+            keep: true,
+            refused: false,
+            open: 0,
+            before: (NONE, 0),
+            first: Expectation::NOBODY,
+            more: seen.payload_hash.is_none().then(|| Box::new(more())),
+        }
+    }
+
+    /// Number in the tables, if it has one.
+    pub(super) fn number(&self) -> Option<u64> {
+        self.number.map(NonZeroU64::get)
+    }
+
+    /// XXH3-64 of the payload, where it was captured whole.
+    pub(super) fn payload_hash(&self) -> Option<u64> {
+        self.is_whole.then_some(self.hash)
+    }
+
+    /// Takes note of the PUBREL; the first one counts.
+    pub(super) fn release(&mut self, at: Timestamp) {
+        if self.released == NEVER {
+            self.released = at;
+        }
+    }
+
+    /// Since when the broker may pass it on, of what left the broker then.
+    pub(super) fn since(&self, left: Timestamp) -> Timestamp {
+        if self.released != NEVER && left >= self.released {
+            self.released
+        } else {
+            self.whole
+        }
+    }
+
+    fn rest(&self) -> &[Expectation] {
+        self.more.as_ref().map_or(&[], |more| &more.rest)
+    }
+
     /// What is expected of a receiver.
     pub(super) fn expectation(&self, party: u32) -> Option<&Expectation> {
         if self.first.party == party {
             return Some(&self.first);
         }
-        match self.rest.binary_search_by_key(&party, |known| known.party) {
-            Ok(index) => self.rest.get(index),
-            Err(_) => self.others.get(&party),
+        let more = self.more.as_ref()?;
+        match more.rest.binary_search_by_key(&party, |known| known.party) {
+            Ok(index) => more.rest.get(index),
+            Err(_) => more.others.get(&party),
         }
     }
 
@@ -116,45 +220,60 @@ impl Message {
         if self.first.party == party {
             return Some(&mut self.first);
         }
-        match self.rest.binary_search_by_key(&party, |known| known.party) {
-            Ok(index) => self.rest.get_mut(index),
-            Err(_) => self.others.get_mut(&party),
+        let more = self.more.as_mut()?;
+        match more.rest.binary_search_by_key(&party, |known| known.party) {
+            Ok(index) => more.rest.get_mut(index),
+            Err(_) => more.others.get_mut(&party),
         }
     }
 
     /// Every receiver.
     pub(super) fn expectations(&self) -> impl Iterator<Item = &Expectation> {
         std::iter::once(&self.first)
-            .chain(&self.rest)
-            .chain(self.others.values())
+            .chain(self.rest())
+            .chain(self.more.iter().flat_map(|more| more.others.values()))
             .filter(|expectation| expectation.party != NONE)
     }
 
     /// Every receiver, to be changed.
     pub(super) fn expectations_mut(&mut self) -> impl Iterator<Item = &mut Expectation> {
+        let more = self.more.iter_mut().flat_map(|more| {
+            let More { rest, others, .. } = &mut **more;
+            rest.iter_mut().chain(others.values_mut())
+        });
         std::iter::once(&mut self.first)
-            .chain(&mut self.rest)
-            .chain(self.others.values_mut())
+            .chain(more)
             .filter(|expectation| expectation.party != NONE)
     }
 
-    /// Expects it at one more receiver; their places must ascend.
-    pub(super) fn expect(&mut self, expectation: Expectation) {
+    /// Expects it at one more receiver; their places must ascend. `left` says how many there may
+    /// be after it.
+    pub(super) fn expect(&mut self, expectation: Expectation, left: usize) {
         if self.first.party == NONE {
             self.first = expectation;
-        } else {
-            self.rest.push(expectation);
+            return;
         }
+        let rest = &mut self.more.get_or_insert_default().rest;
+        if rest.capacity() == 0 {
+            rest.reserve_exact(left.saturating_add(1));
+        }
+        rest.push(expectation);
+    }
+
+    /// It turned out to be meant for somebody else too.
+    pub(super) fn add(&mut self, expectation: Expectation) {
+        let more = self.more.get_or_insert_default();
+        more.others.insert(expectation.party, expectation);
     }
 
     /// Whether the payload of a packet can be this one's: the beginnings agree as far as both
     /// were captured, or both hashes do.
     pub(super) fn has_payload(&self, hash: Option<u64>, visible: &[u8]) -> bool {
-        match (self.payload_hash, hash, &self.prefix) {
+        match (self.payload_hash(), hash, &self.more) {
             (Some(own), Some(hash), _) => own == hash,
-            (None, None, Some(prefix)) => {
-                let length = prefix.len().min(visible.len());
-                prefix.get(..length) == visible.get(..length)
+            (None, None, Some(more)) => {
+                let length = more.prefix.len().min(visible.len());
+                more.prefix.get(..length) == visible.get(..length)
             }
             _ => false,
         }

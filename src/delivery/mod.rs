@@ -172,6 +172,8 @@ pub struct Seen<'a> {
     pub publish: &'a Publish<'a>,
     /// Its topic, with an alias resolved.
     pub topic: Option<&'a [u8]>,
+    /// [`name_hash`](crate::mqtt::topic::name_hash) of the topic.
+    pub topic_hash: u64,
     /// XXH3-64 of its payload, if all of it was there.
     pub payload_hash: Option<u64>,
     /// Its number in the tables, if it has one.

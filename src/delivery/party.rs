@@ -6,31 +6,36 @@ use crate::time::{TimeDelta, Timestamp};
 use super::filters::Granted;
 use super::slab::Slab;
 
-/// Who publishes or receives.
+/// Who publishes or receives. What every message needs of it is one line of the cache, the first.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Party {
     /// Tells parties apart for ever, also those whose place was used again.
     pub(super) serial: u32,
+    /// Messages that name it, members of a group.
+    pub(super) refs: u32,
+    /// Connections so far.
+    pub(super) epoch: u32,
     pub(super) broker: u32,
-    pub(super) tap: u16,
+    /// How long it was connected before the present connection.
+    connected_before: TimeDelta,
+    /// Since when it is connected, or [`NEVER`].
+    since: Timestamp,
+    /// Before when bytes to it are missing, or [`NEVER`].
+    gap: Timestamp,
     /// Client identifier, address and port, or `$share/group/filter`.
     pub(super) name: Box<[u8]>,
+    pub(super) tap: u16,
     pub(super) is_group: bool,
+    /// Its session outlives the connection, until `away_until` if a time is known.
+    pub(super) persistent: bool,
+    /// Members of a group, and those of them that are connected.
+    pub(super) joined: u32,
+    pub(super) members: u32,
     /// It is found by its client identifier when it comes back.
     pub(super) is_named: bool,
     /// Its connection: slot and number.
     pub(super) connection: Option<(usize, u64)>,
-    /// Members of a group, and those of them that are connected.
-    pub(super) joined: u32,
-    pub(super) members: u32,
-    /// Connections so far.
-    pub(super) epoch: u32,
-    /// How long it was connected before the present connection.
-    connected_before: TimeDelta,
-    /// Since when it is connected.
-    since: Option<Timestamp>,
-    /// Its session outlives the connection, until then if a time is known.
-    pub(super) persistent: bool,
     pub(super) away_until: Option<Timestamp>,
     /// Its filters, and for shared ones the group.
     pub(super) filters: SmallMap<Box<[u8]>, (Granted, Option<u32>)>,
@@ -40,22 +45,35 @@ pub(super) struct Party {
     pub(super) waiting: Vec<(u32, u64)>,
     /// Topics of which it has a stream.
     pub(super) topics: Vec<u32>,
-    /// Before when bytes to it are missing.
-    pub(super) gap: Option<Timestamp>,
     /// How long a message to it usually takes at most, as far as that is known.
     pub(super) usual: Option<TimeDelta>,
-    /// Messages that name it, members of a group.
-    pub(super) refs: u32,
 }
 
+/// Stands for no time, before all others.
+const NEVER: Timestamp = Timestamp::from_nanos(i64::MIN);
+
 impl Party {
-    pub(super) const fn is_connected(&self) -> bool {
-        self.since.is_some()
+    pub(super) fn is_connected(&self) -> bool {
+        self.since != NEVER
+    }
+
+    /// Takes note of bytes to it that are missing, from before that time.
+    pub(super) fn miss(&mut self, before: Timestamp) {
+        self.gap = self.gap.max(before);
+    }
+
+    /// What was published then may be among the bytes to it that are missing.
+    pub(super) fn lacks(&self, publish: Timestamp) -> bool {
+        self.gap != NEVER && self.gap >= publish
     }
 
     /// How long it was connected until `now`.
     pub(super) fn clock(&self, now: Timestamp) -> TimeDelta {
-        let present = self.since.map_or(TimeDelta::ZERO, |since| now - since);
+        let present = if self.is_connected() {
+            now - self.since
+        } else {
+            TimeDelta::ZERO
+        };
         TimeDelta::from_nanos(
             self.connected_before
                 .as_nanos()
@@ -64,16 +82,16 @@ impl Party {
     }
 
     pub(super) fn connect(&mut self, now: Timestamp) {
-        if self.since.is_none() {
+        if !self.is_connected() {
             self.epoch = self.epoch.wrapping_add(1);
-            self.since = Some(now);
+            self.since = now;
             self.away_until = None;
         }
     }
 
     pub(super) fn disconnect(&mut self, now: Timestamp) {
         self.connected_before = self.clock(now);
-        self.since = None;
+        self.since = NEVER;
         self.connection = None;
     }
 
@@ -108,14 +126,14 @@ impl Parties {
             members: 0,
             epoch: 0,
             connected_before: TimeDelta::ZERO,
-            since: None,
+            since: NEVER,
             persistent: false,
             away_until: None,
             filters: SmallMap::default(),
             groups: Vec::new(),
             waiting: Vec::new(),
             topics: Vec::new(),
-            gap: None,
+            gap: NEVER,
             usual: None,
             refs: 0,
         })

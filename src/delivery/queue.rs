@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 
 use hashbrown::HashTable;
 
-use super::slab::NONE;
+use super::slab::{NONE, Slab};
 
 /// How far a receiver has come in a queue.
 #[derive(Debug, Default, Clone)]
@@ -116,56 +116,65 @@ impl Queue {
 
 /// The messages of one key.
 #[derive(Debug)]
-pub(super) enum Equal {
-    /// Serial number and place.
-    One(u64, u32),
-    Many(Box<Queue>),
+pub(super) enum Equal<'q> {
+    /// The place of the only one.
+    One(u32),
+    Many(&'q mut Queue),
 }
 
 /// Messages by key.
 #[derive(Debug, Default)]
 pub(super) struct ByKey {
-    table: HashTable<(u64, Equal)>,
+    /// Key, and the place of the only message, or the queue's with [`MANY`]: where one message
+    /// goes to a million keys, what an entry takes counts.
+    table: HashTable<(u64, u32)>,
+    queues: Slab<Queue>,
 }
 
+/// Added to the place of a queue. There are never so many messages.
+const MANY: u32 = 1 << 31;
+
 impl ByKey {
-    pub(super) fn get_mut(&mut self, key: u64) -> Option<&mut Equal> {
-        self.table
-            .find_mut(key, |(known, _)| *known == key)
-            .map(|(_, equal)| equal)
+    pub(super) fn get_mut(&mut self, key: u64) -> Option<Equal<'_>> {
+        let &(_, place) = self.table.find(key, |&(known, _)| known == key)?;
+        if place < MANY {
+            return Some(Equal::One(place));
+        }
+        self.queues.get_mut(place - MANY).map(Equal::Many)
     }
 
-    pub(super) fn push(&mut self, key: u64, id: u64, place: u32) {
-        match self.get_mut(key) {
-            None => {
-                let entry = (key, Equal::One(id, place));
-                self.table.insert_unique(key, entry, |(key, _)| *key);
-            }
-            Some(Equal::Many(queue)) => queue.push(id, place),
-            Some(equal @ Equal::One(..)) => {
-                let mut queue = Box::<Queue>::default();
-                if let Equal::One(first, its_place) = equal {
-                    queue.push(*first, *its_place);
-                }
-                queue.push(id, place);
-                *equal = Equal::Many(queue);
-            }
+    /// Adds a message by its serial number and place; `id_of` tells the number of one that is in
+    /// another place.
+    pub(super) fn push(&mut self, key: u64, (id, place): (u64, u32), id_of: impl Fn(u32) -> u64) {
+        let Some((_, known)) = self.table.find_mut(key, |&(known, _)| known == key) else {
+            self.table.insert_unique(key, (key, place), |&(key, _)| key);
+            return;
+        };
+        if *known < MANY {
+            let mut queue = Queue::default();
+            queue.push(id_of(*known), *known);
+            *known = MANY + self.queues.insert(queue);
+        }
+        if let Some(queue) = self.queues.get_mut(*known - MANY) {
+            queue.push(id, place);
         }
     }
 
-    pub(super) fn remove(&mut self, key: u64, id: u64) {
-        let Ok(mut entry) = self.table.find_entry(key, |(known, _)| *known == key) else {
+    pub(super) fn remove(&mut self, key: u64, (id, place): (u64, u32)) {
+        let Ok(entry) = self.table.find_entry(key, |&(known, _)| known == key) else {
             return;
         };
-        let is_empty = match &mut entry.get_mut().1 {
-            Equal::One(known, _) => *known == id,
-            Equal::Many(queue) => {
-                queue.remove(id);
-                queue.live == 0
-            }
-        };
-        if is_empty {
+        let &(_, known) = entry.get();
+        if known == place {
             entry.remove();
+        } else if known >= MANY
+            && let Some(queue) = self.queues.get_mut(known - MANY)
+        {
+            queue.remove(id);
+            if queue.live == 0 {
+                self.queues.remove(known - MANY);
+                entry.remove();
+            }
         }
     }
 }

@@ -1,19 +1,21 @@
 //! Things in numbered places, which are used again.
 
+use crate::memory::{Pages, prefetch};
+
 /// No place.
 pub(super) const NONE: u32 = u32::MAX;
 
 /// Things in places.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
-    places: Vec<Option<T>>,
+    places: Pages<Option<T>>,
     free: Vec<u32>,
 }
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
         Self {
-            places: Vec::new(),
+            places: Pages::default(),
             free: Vec::new(),
         }
     }
@@ -44,6 +46,14 @@ impl<T> Slab<T> {
         self.places.get_mut(place as usize)?.as_mut()
     }
 
+    /// Asks for what stands in a place.
+    #[inline]
+    pub(super) fn touch(&self, place: u32) {
+        if let Some(value) = self.places.get(place as usize) {
+            prefetch(value);
+        }
+    }
+
     pub(super) fn remove(&mut self, place: u32) -> Option<T> {
         let value = self.places.get_mut(place as usize)?.take()?;
         self.free.push(place);
@@ -53,7 +63,7 @@ impl<T> Slab<T> {
     /// Everything, in the order of the places.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         (0_u32..)
-            .zip(&self.places)
+            .zip(self.places.iter())
             .filter_map(|(place, value)| Some((place, value.as_ref()?)))
     }
 }

@@ -1,27 +1,27 @@
 //! The topics of messages that are kept, and who receives them.
 
-use std::hash::BuildHasher;
-
 use hashbrown::HashTable;
 
+use crate::mqtt::topic::{name_hash, name_hash_within};
 use crate::session::SmallMap;
 
 use super::filters::{Filters, Receiver, Watched};
 use super::slab::Slab;
 
-/// A topic at a broker.
+/// A topic at a broker. What every message needs of it is one line of the cache, the first.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Topic {
-    pub(super) hash: u64,
-    pub(super) name: Box<[u8]>,
-    /// Its receivers, as of that generation of the broker's filters; 0 for never.
-    pub(super) generation: u32,
-    pub(super) watched: Watched,
     pub(super) receivers: Vec<Receiver>,
-    /// Messages that name it.
-    pub(super) refs: u32,
     /// The latest message that is kept: place and serial number.
     pub(super) latest: (u32, u64),
+    /// Its receivers, as of that generation of the broker's filters; 0 for never.
+    pub(super) generation: u32,
+    /// Messages that name it.
+    pub(super) refs: u32,
+    pub(super) watched: Watched,
+    pub(super) hash: u64,
+    pub(super) name: Box<[u8]>,
     /// By receiver: those of whose subscriptions nothing is known.
     pub(super) streams: SmallMap<u32, Stream>,
 }
@@ -55,7 +55,6 @@ pub(super) struct Topics {
     /// that equal hashes are equal topics, as far as anybody will ever see; names are not compared,
     /// since they stand in far memory.
     table: HashTable<(u64, u32)>,
-    hasher: foldhash::fast::RandomState,
     pub(super) slab: Slab<Topic>,
     bytes: usize,
     /// How many more topics are turned away before unused ones are looked for again.
@@ -63,15 +62,16 @@ pub(super) struct Topics {
 }
 
 impl Topics {
-    /// The hash of a topic at a broker; another one in every run, so that nobody can choose
-    /// topics that collide.
-    pub(super) fn hash(&self, domain: u32, name: &[u8]) -> u64 {
-        self.hasher.hash_one((domain, name))
-    }
-
     pub(super) fn find(&self, hash: u64) -> Option<u32> {
         let found = self.table.find(hash, |&(known, _)| known == hash);
         found.map(|&(_, place)| place)
+    }
+
+    /// Fetches a topic, for soon.
+    pub(super) fn touch(&self, hash: u64) {
+        if let Some(place) = self.find(hash) {
+            self.slab.touch(place);
+        }
     }
 
     /// Finds or makes it; `None` where there is no room.
@@ -121,7 +121,7 @@ impl Topics {
 
     /// Who receives a topic may have changed.
     pub(super) fn invalidate(&mut self, domain: u32, name: &[u8]) {
-        let hash = self.hash(domain, name);
+        let hash = name_hash_within(domain, name_hash(name));
         if let Some(place) = self.find(hash)
             && let Some(topic) = self.slab.get_mut(place)
         {

@@ -2,6 +2,7 @@
 
 use std::hash::BuildHasher;
 
+use crate::memory::prefetch;
 use crate::mqtt::{Connack, Connect, FixedHeader, Packet, PacketType, Subscribe, reason_text};
 use crate::session::{ConnectionState, PerWay, Towards};
 use crate::tcp::EndReason;
@@ -52,7 +53,6 @@ pub struct Closed<'a> {
 pub(super) struct Slots {
     slots: Vec<Slot>,
     hasher: foldhash::fast::RandomState,
-    nowhere: u32,
 }
 
 #[derive(Debug, Default)]
@@ -62,8 +62,6 @@ struct Slot {
     /// Who its client is: hash of tap, broker and identifier, or of the connection where that
     /// is not known.
     client: u64,
-    /// Where the topics of its latest messages stand.
-    topics: PerWay<u32>,
     /// The broker sent a DISCONNECT (MQTT 5).
     dismissed: bool,
     /// The CONNECT with credentials.
@@ -78,14 +76,17 @@ struct Credentials {
 }
 
 impl Slots {
-    /// Who the client of a connection is, and where the topic of its latest message stands.
+    /// Asks for what is known of a connection.
     #[inline]
-    pub(super) fn client(
-        &mut self,
-        slot: usize,
-        state: &ConnectionState,
-        towards: Towards,
-    ) -> (u64, &mut u32) {
+    pub(super) fn touch(&self, slot: usize) {
+        if let Some(slot) = self.slots.get(slot) {
+            prefetch(slot);
+        }
+    }
+
+    /// Who the client of a connection is.
+    #[inline]
+    pub(super) fn client(&mut self, slot: usize, state: &ConnectionState) -> u64 {
         let is_known = self
             .slots
             .get(slot)
@@ -93,10 +94,7 @@ impl Slots {
         if !is_known {
             self.enter(slot, state);
         }
-        match self.slots.get_mut(slot) {
-            Some(known) => (known.client, known.topics.get_mut(towards)),
-            None => (0, &mut self.nowhere),
-        }
+        self.slots.get(slot).map_or(0, |known| known.client)
     }
 
     #[cold]

@@ -23,7 +23,7 @@ impl Linter {
         let Some(name) = seen.topic.filter(|name| !name.is_empty()) else {
             return;
         };
-        let (client, hint) = self.slots.client(seen.slot, seen.state, seen.towards);
+        let client = self.slots.client(seen.slot, seen.state);
         let length = publish.payload_length.unwrap_or(0);
         let message = Addition {
             towards: seen.towards,
@@ -34,7 +34,8 @@ impl Linter {
             client,
         };
         let tap = seen.state.facts.tap;
-        let Some((topic, is_new, news)) = self.topics.add(tap, name, &message, hint) else {
+        let Some((topic, is_new, news)) = self.topics.add(tap, (name, seen.topic_hash), &message)
+        else {
             return;
         };
         let thresholds = &self.settings.thresholds;

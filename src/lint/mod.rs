@@ -86,6 +86,8 @@ pub struct Seen<'a> {
     pub parsed: &'a Parsed<'a>,
     /// The topic of a PUBLISH, with its alias resolved.
     pub topic: Option<&'a [u8]>,
+    /// [`name_hash`](crate::mqtt::topic::name_hash) of the topic.
+    pub topic_hash: u64,
     /// Bytes of it that are missing from the capture.
     pub missing: u32,
     /// How often a PUBLISH was sent by now, if all of its exchange was on this connection; 0 for
@@ -152,6 +154,14 @@ impl Linter {
             slots: Slots::default(),
             now: Timestamp::default(),
         }
+    }
+
+    /// Asks for what a message on an open connection needs; `topic` is the
+    /// [hash](crate::mqtt::topic::name_hash) of its topic.
+    #[inline]
+    pub fn touch_message(&self, slot: usize, tap: u16, towards: Towards, topic: u64) {
+        self.slots.touch(slot);
+        self.topics.touch(tap, towards, topic);
     }
 
     /// Takes a packet. `examine` looks into the payload of a PUBLISH where that is worth it; its

@@ -1,9 +1,9 @@
 //! The topics of a capture: what was sent to each, by whom, and what was found about it.
 
-use std::hash::{BuildHasher, Hasher};
-
 use hashbrown::HashTable;
 
+use crate::memory::{Pages, prefetch};
+use crate::mqtt::topic::name_hash_within;
 use crate::payload::{Keys, PayloadKind};
 use crate::session::{PerWay, Towards};
 use crate::time::{TimeDelta, Timestamp};
@@ -250,10 +250,9 @@ const fn bit(kind: PayloadKind) -> u8 {
 /// All topics.
 #[derive(Debug)]
 pub struct Topics {
-    topics: Vec<Topic>,
+    topics: Pages<Topic>,
     /// Indexes by the hash of tap and name.
     index: HashTable<u32>,
-    hasher: foldhash::fast::RandomState,
     name_bytes: usize,
     member_room: usize,
     untold: u64,
@@ -262,9 +261,8 @@ pub struct Topics {
 impl Default for Topics {
     fn default() -> Self {
         Self {
-            topics: Vec::new(),
+            topics: Pages::default(),
             index: HashTable::new(),
-            hasher: foldhash::fast::RandomState::default(),
             name_bytes: 0,
             member_room: MEMBER_BYTES,
             untold: 0,
@@ -273,34 +271,36 @@ impl Default for Topics {
 }
 
 impl Topics {
+    /// Asks for a topic.
+    #[inline]
+    pub(super) fn touch(&self, tap: u16, towards: Towards, name_hash: u64) {
+        let hash = name_hash_within(u32::from(tap), name_hash);
+        // Seven bits of the hash agree, which is enough to fetch something.
+        let found = self.index.find(hash, |_| true);
+        if let Some(topic) = found.and_then(|&index| self.topics.get(index as usize)) {
+            prefetch(&topic.hash);
+            prefetch(topic.legs.get(towards));
+        }
+    }
+
     /// The topic and what the message changes; `None` where there is no room for another topic.
-    /// The second value tells whether the topic is new. `hint` is where the topic of the
-    /// connection's message before is: mostly it is the same.
+    /// The second value tells whether the topic is new.
     #[inline]
     pub(super) fn add(
         &mut self,
         tap: u16,
-        name: &[u8],
+        (name, name_hash): (&[u8], u64),
         message: &Addition,
-        hint: &mut u32,
     ) -> Option<(&mut Topic, bool, News)> {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write_u16(tap);
-        hasher.write(name);
-        let hash = hasher.finish();
+        let hash = name_hash_within(u32::from(tap), name_hash);
         let is_same = |&index: &u32| {
             let topic = self.topics.get(index as usize);
             topic.is_some_and(|topic| topic.hash == hash && topic.name.len() == name.len())
         };
-        let (index, is_new) = if is_same(hint) {
-            (*hint, false)
-        } else {
-            match self.index.find(hash, is_same) {
-                Some(&index) => (index, false),
-                None => (self.insert(hash, tap, name)?, true),
-            }
+        let (index, is_new) = match self.index.find(hash, is_same) {
+            Some(&index) => (index, false),
+            None => (self.insert(hash, tap, name)?, true),
         };
-        *hint = index;
         let topic = self.topics.get_mut(index as usize)?;
         let news = topic.add(message, &mut self.member_room);
         Some((topic, is_new, news))
@@ -371,6 +371,11 @@ impl Topics {
 )]
 mod tests {
     use super::*;
+    use crate::mqtt::topic::name_hash;
+
+    fn named(name: &[u8]) -> (&[u8], u64) {
+        (name, name_hash(name))
+    }
 
     fn addition(towards: Towards, nanos: i64, client: u64) -> Addition {
         Addition {
@@ -388,17 +393,17 @@ mod tests {
         let mut topics = Topics::default();
         for (second, client) in [(0, 1), (1, 2), (2, 1)] {
             let message = addition(Towards::Broker, second * 1_000_000_000, client);
-            assert!(topics.add(0, b"a", &message, &mut 0).is_some());
+            assert!(topics.add(0, named(b"a"), &message).is_some());
             for subscriber in 10..15 {
                 let copy = addition(Towards::Client, second * 1_000_000_000 + 5, subscriber);
-                topics.add(0, b"a", &copy, &mut 1).unwrap();
+                topics.add(0, named(b"a"), &copy).unwrap();
             }
         }
         topics
-            .add(0, b"b", &addition(Towards::Client, 7, 1), &mut 0)
+            .add(0, named(b"b"), &addition(Towards::Client, 7, 1))
             .unwrap();
         topics
-            .add(1, b"a", &addition(Towards::Broker, 7, 1), &mut 7)
+            .add(1, named(b"a"), &addition(Towards::Broker, 7, 1))
             .unwrap();
         let told = topics.busiest();
         assert_eq!(told.len(), 3);
@@ -423,7 +428,7 @@ mod tests {
     fn kinds_are_one_or_mixed() {
         let mut topics = Topics::default();
         let message = addition(Towards::Broker, 0, 1);
-        let (topic, ..) = topics.add(0, b"a", &message, &mut 0).unwrap();
+        let (topic, ..) = topics.add(0, named(b"a"), &message).unwrap();
         assert_eq!(topic.payload_kind(), None);
         topic.add_kind(PayloadKind::Empty);
         assert_eq!(topic.payload_kind(), Some("empty"));
@@ -440,12 +445,12 @@ mod tests {
         let mut name = vec![b'/'; 65_535];
         for number in 0..1000_u32 {
             name[..4].copy_from_slice(&number.to_be_bytes());
-            topics.add(0, &name, &message, &mut 0);
+            topics.add(0, named(&name), &message);
         }
         assert_eq!(topics.busiest().len(), MOST_NAME_BYTES / 65_535);
         assert_eq!(topics.untold(), 1000 - (MOST_NAME_BYTES / 65_535) as u64);
         // Those that are known go on.
         name[..4].copy_from_slice(&0_u32.to_be_bytes());
-        assert!(topics.add(0, &name, &message, &mut 0).is_some());
+        assert!(topics.add(0, named(&name), &message).is_some());
     }
 }

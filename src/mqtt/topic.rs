@@ -3,7 +3,13 @@
 //! All of it works on bytes, compares them as they are ([MQTT-4.7.3-4]: no normalisation) and
 //! takes time linear in their length, however many levels they have.
 
-use super::{ProtocolLevel, Violation, Violations, text};
+use std::hash::BuildHasher;
+
+use foldhash::SharedSeed;
+use foldhash::fast::SeedableRandomState;
+
+use super::{HeaderResult, PacketType, ProtocolLevel, Violation, Violations};
+use super::{parse_fixed_header, text};
 
 /// How the filter of a shared subscription begins.
 pub const SHARE_PREFIX: &[u8] = b"$share/";
@@ -43,6 +49,37 @@ fn split_at_slash(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let slash = bytes.iter().position(|&byte| byte == b'/')?;
     let (before, from_slash) = bytes.split_at_checked(slash)?;
     Some((before, from_slash.split_first()?.1))
+}
+
+/// A hash of a topic name for the tables of this process. Its key is another one in every run, so
+/// nobody can choose topics that collide.
+#[must_use]
+#[inline]
+pub fn name_hash(name: &[u8]) -> u64 {
+    SeedableRandomState::with_seed(0, SharedSeed::global_random()).hash_one(name)
+}
+
+/// The same for a topic that means something within a domain only, such as a broker or a tap.
+#[must_use]
+#[inline]
+pub const fn name_hash_within(domain: u32, name_hash: u64) -> u64 {
+    name_hash ^ (domain as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// The topic name of the PUBLISH that begins with these bytes, if one does: a guess, for who has
+/// not found the boundaries of the packets yet.
+#[must_use]
+#[inline]
+pub fn leading_topic(bytes: &[u8]) -> Option<&[u8]> {
+    let HeaderResult::Complete(header) = parse_fixed_header(bytes) else {
+        return None;
+    };
+    if header.packet_type() != PacketType::Publish {
+        return None;
+    }
+    let body = bytes.get(usize::from(header.header_length)..)?;
+    let (length, rest) = body.split_first_chunk()?;
+    rest.get(..usize::from(u16::from_be_bytes(*length)))
 }
 
 /// What a topic name breaks. In a PUBLISH of MQTT 5 an empty one is allowed with a topic alias,

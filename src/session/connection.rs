@@ -1,5 +1,6 @@
 //! What is known of one MQTT connection.
 
+use crate::memory::prefetch;
 use crate::mqtt::{PacketType, ProtocolLevel, Publish};
 use crate::tcp::Endpoint;
 use crate::time::Timestamp;
@@ -305,16 +306,14 @@ impl ConnectionState {
         std::mem::swap(&mut self.exchanges.to_broker, &mut self.exchanges.to_client);
     }
 
-    /// Reads words all over what a packet needs, so that far memory is on its way.
+    /// Asks for what a packet needs.
+    #[inline]
     pub fn touch(&self) {
-        // One value made of all, since each would be stored by itself.
-        std::hint::black_box(
-            self.publishes.to_broker
-                ^ self.last_from_client.unwrap_or_default().as_nanos() as u64
-                ^ self.exchanges.to_broker.touch()
-                ^ self.exchanges.to_client.touch()
-                ^ u64::from(self.gaps),
-        );
+        prefetch(&self.gaps);
+        prefetch(&self.publishes);
+        prefetch(&self.last_from_client);
+        self.exchanges.to_broker.touch();
+        self.exchanges.to_client.touch();
     }
 
     /// Its CONNECT came while another connection of the client was open.

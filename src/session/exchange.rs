@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::memory::prefetch;
 use crate::time::Timestamp;
 
 use super::record::ExchangeRecord;
@@ -225,11 +226,11 @@ impl Exchanges {
             .next()
     }
 
-    /// Reads a word of each end.
+    /// Asks for both ends.
     #[inline]
-    pub(super) fn touch(&self) -> u64 {
-        let [first, ..] = self.packet_ids;
-        u64::from(first) ^ u64::from(self.many.is_some())
+    pub(super) fn touch(&self) {
+        prefetch(&self.packet_ids);
+        prefetch(&self.many);
     }
 
     /// Adds one with an identifier that is not in use.

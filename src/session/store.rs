@@ -6,6 +6,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 
+use crate::memory::Pages;
 use crate::tcp::Endpoint;
 use crate::time::Timestamp;
 
@@ -137,7 +138,7 @@ struct Away {
 }
 
 impl Away {
-    fn went(&mut self, departure: u64, slot: u32, sessions: &[Option<Session>]) {
+    fn went(&mut self, departure: u64, slot: u32, sessions: &Pages<Option<Session>>) {
         self.count = self.count.saturating_add(1);
         self.order.push_back((departure, slot));
         if self.order.len() > self.count.saturating_mul(2).saturating_add(64) {
@@ -162,7 +163,7 @@ pub struct Sessions {
     hasher: foldhash::fast::RandomState,
     /// Bytes of all client identifiers known.
     id_bytes: usize,
-    slots: Vec<Option<Session>>,
+    slots: Pages<Option<Session>>,
     free: Vec<u32>,
     away: Away,
     departures: u64,
@@ -188,7 +189,7 @@ impl Sessions {
             index: HashTable::new(),
             hasher: foldhash::fast::RandomState::default(),
             id_bytes: 0,
-            slots: Vec::new(),
+            slots: Pages::default(),
             free: Vec::new(),
             away: Away::default(),
             departures: 0,

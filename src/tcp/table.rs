@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use hashbrown::HashTable;
 
+use crate::memory::prefetch;
 use crate::time::Timestamp;
 use crate::wire::{Endpoint, Segment};
 
@@ -247,16 +248,23 @@ impl FlowTable {
     pub fn touch(&self, flow: &FlowHash) -> Option<usize> {
         let slot = flow.slot as usize;
         let connection = self.connection(slot)?;
-        let [forward, reverse] = &connection.halves;
-        // One value made of all, since each would be stored by itself.
-        let near = |half: &HalfStream| half.offset ^ u64::from(half.fin_delivered);
-        std::hint::black_box(
-            near(forward)
-                ^ near(reverse)
-                ^ connection.last.as_nanos() as u64
-                ^ connection.last_frame.1,
-        );
+        for half in &connection.halves {
+            prefetch(&half.offset);
+            prefetch(&half.fin_delivered);
+        }
+        prefetch(&connection.last);
+        prefetch(&connection.last_frame);
+        prefetch(&connection.key);
         Some(slot)
+    }
+
+    /// The slot of the connection that was guessed, and which way the segment goes on it.
+    #[must_use]
+    #[inline]
+    pub fn way(&self, flow: &FlowHash) -> Option<(usize, Direction)> {
+        let slot = flow.slot as usize;
+        let connection = self.connection(slot)?;
+        Some((slot, connection.direction(flow.from_low)))
     }
 
     /// Fetches what opening a connection will look at, for soon, when `opened` others are opened
@@ -266,7 +274,7 @@ impl FlowTable {
         let first = opened.wrapping_mul(SWEEP_SLOTS_OPENING).wrapping_add(1);
         for ahead in (first..).take(SWEEP_SLOTS_OPENING) {
             if let Some(connection) = self.connection(self.hand.wrapping_add(ahead)) {
-                std::hint::black_box(connection.last);
+                prefetch(&connection.last);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Connections, sessions and subscriptions, as far as the matching needs them.
 
-use crate::mqtt::topic::SharedFilter;
+use crate::memory::prefetch;
+use crate::mqtt::topic::{SharedFilter, name_hash, name_hash_within};
 use crate::mqtt::{Packet, ProtocolLevel};
 use crate::session::{ConnectionState, Grant, PacketTimes, Towards};
 use crate::time::{TimeDelta, Timestamp};
@@ -38,6 +39,28 @@ impl Deliveries {
         }
         self.weigh(index, state);
         index
+    }
+
+    /// Asks for what is known of an open connection.
+    #[inline]
+    pub fn touch(&self, index: usize) {
+        if let Some(slot) = self.slots.get(index) {
+            prefetch(slot);
+        }
+    }
+
+    /// Asks for what a message on an open connection needs beyond that; `topic` is the
+    /// [hash](name_hash) of its topic.
+    #[inline]
+    pub fn touch_message(&self, index: usize, towards: Towards, topic: u64) {
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        self.parties.slab.touch(slot.party);
+        if towards == Towards::Broker {
+            let serial = self.brokers.serial(slot.broker);
+            self.topics.touch(name_hash_within(serial, topic));
+        }
     }
 
     pub(super) fn slot(&self, index: usize) -> Slot {
@@ -144,7 +167,7 @@ impl Deliveries {
         let broker = self.slot(index).broker;
         if let Some(will) = &connect.will {
             let key = WillKey {
-                topic_hash: self.topics.hash(self.brokers.serial(broker), &will.topic),
+                topic_hash: name_hash_within(self.brokers.serial(broker), name_hash(&will.topic)),
                 payload_length: will.payload_length,
                 payload_hash: will.payload_hash,
             };
@@ -443,7 +466,7 @@ impl Deliveries {
             Towards::Client => {
                 let place = self.slot(index).party;
                 if let Some(party) = self.parties.get_mut(place) {
-                    party.gap = party.gap.max(Some(before));
+                    party.miss(before);
                 }
             }
         }

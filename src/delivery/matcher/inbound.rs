@@ -2,13 +2,14 @@
 
 use std::hash::BuildHasher;
 
-use crate::session::{PacketTimes, SmallMap, Tag, Towards};
+use crate::mqtt::topic::name_hash_within;
+use crate::session::{PacketTimes, Tag, Towards};
 use crate::time::Timestamp;
 
-use super::super::message::{Expectation, Message, Stage};
+use super::super::message::{Expectation, Message, Origin, Stage};
 use super::super::slab::NONE;
 use super::super::{Observer, Seen};
-use super::{Deliveries, Recent, TELLING_PAYLOAD, TOPICLESS, prefix, recent_place};
+use super::{AHEAD, Deliveries, Recent, TELLING_PAYLOAD, TOPICLESS, recent_place};
 
 impl Deliveries {
     /// Takes a PUBLISH, and tells what to attach to its exchange.
@@ -37,7 +38,7 @@ impl Deliveries {
         };
         let broker = self.brokers.slab.get(slot.broker)?;
         let uncertain = broker.uncertain > 0;
-        let hash = self.topics.hash(broker.serial, name);
+        let hash = name_hash_within(broker.serial, seen.topic_hash);
         let Some(topic_place) = self.topic(slot.broker, hash, name) else {
             self.dropped.not_followed += 1;
             return None;
@@ -83,32 +84,9 @@ impl Deliveries {
         length: u32,
     ) -> Message {
         self.ids += 1;
-        Message {
-            id: self.ids,
-            key,
-            number: seen.number,
-            topic: NONE,
-            broker,
-            publisher,
-            payload_length: length,
-            payload_hash: seen.payload_hash,
-            prefix: seen
-                .payload_hash
-                .is_none()
-                .then(|| prefix(seen.publish.payload).into()),
-            publish: seen.times.first,
-            whole: seen.times.last,
-            released: None,
-            qos: seen.publish.qos.min(2),
-            at_broker: seen.at_broker,
-            keep: true,
-            refused: false,
-            open: 0,
-            before: (NONE, 0),
-            first: Expectation::NOBODY,
-            rest: Vec::new(),
-            others: SmallMap::default(),
-        }
+        let mut message = Message::new(self.ids, key, seen, length);
+        (message.broker, message.publisher) = (broker, publisher);
+        message
     }
 
     /// Writes down who shall get a message.
@@ -121,7 +99,10 @@ impl Deliveries {
             self.dropped.not_followed += 1;
             return;
         }
-        for receiver in &topic.receivers {
+        for (index, receiver) in topic.receivers.iter().enumerate() {
+            if let Some(ahead) = topic.receivers.get(index.saturating_add(AHEAD)) {
+                self.parties.slab.touch(ahead.party);
+            }
             if receiver.no_local && receiver.party == message.publisher {
                 continue;
             }
@@ -131,23 +112,27 @@ impl Deliveries {
             let qos = message.qos.min(receiver.qos);
             let connected = party.is_connected();
             let stored = party.persistent || party.is_group;
-            let expired = party.away_until.is_some_and(|until| now > until);
-            if !connected && (!stored || qos == 0 || expired) {
+            let expired = || party.away_until.is_some_and(|until| now > until);
+            if !connected && (!stored || qos == 0 || expired()) {
                 continue;
             }
             message.keep |= receiver.copies > 1;
             message.open = message.open.saturating_add(1);
-            message.expect(Expectation {
+            let expectation = Expectation {
                 party: receiver.party,
                 epoch: party.epoch,
                 clock: party.clock(now),
+                listed: NONE,
                 qos,
                 copies: receiver.copies,
-                stage: Stage::Open,
-                listed: None,
-                away: !connected,
-                inferred: false,
-            });
+                stage: Stage::OPEN,
+                origin: if connected {
+                    Origin::Connected
+                } else {
+                    Origin::Away
+                },
+            };
+            message.expect(expectation, topic.receivers.len().saturating_sub(index));
         }
     }
 
@@ -182,7 +167,9 @@ impl Deliveries {
             if let Some(message) = self.messages.get_mut(place) {
                 message.before = before;
             }
-            self.by_key.push(key, id, place);
+            let messages = &self.messages;
+            let id_of = |place| messages.get(place).map_or(0, |message| message.id);
+            self.by_key.push(key, (id, place), id_of);
         } else {
             if self.topicless.len() >= TOPICLESS {
                 self.topicless.pop_front();
@@ -243,8 +230,8 @@ impl Deliveries {
             for expectation in message.expectations_mut() {
                 expectation.copies = expectation.copies.saturating_add(1);
             }
-        } else if let Some(name) = seen.topic {
-            let hash = self.topics.hash(self.brokers.serial(broker), name);
+        } else if seen.topic.is_some() {
+            let hash = name_hash_within(self.brokers.serial(broker), seen.topic_hash);
             let key = self.key(hash, length, seen.payload_hash);
             self.remember(index, seen, key);
         }
@@ -280,7 +267,7 @@ impl Deliveries {
         if let Some(message) = self.messages.get_mut(tag.place)
             && message.id == tag.message
         {
-            message.released.get_or_insert(at);
+            message.release(at);
         }
     }
 
@@ -297,8 +284,8 @@ impl Deliveries {
         self.awaited = self.awaited.saturating_sub(message.open as usize);
         message.open = 0;
         for expectation in message.expectations_mut() {
-            if expectation.stage == Stage::Open {
-                expectation.stage = Stage::Over;
+            if expectation.stage == Stage::OPEN {
+                expectation.stage = Stage::OVER;
             }
         }
         if !message.keep {

@@ -12,13 +12,13 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use crate::time::{TimeDelta, Timestamp};
 
 use super::broker::Brokers;
-use super::message::Message;
+use super::message::{Expectation, Message};
 use super::party::Parties;
 use super::queue::ByKey;
 use super::slab::{NONE, Slab};
 use super::topic::Topics;
 use super::wills::{WillKey, Wills};
-use super::{DeliveryLimits, DroppedDeliveries, Seen};
+use super::{DeliveryLimits, DeliveryOutcome, DroppedDeliveries, Seen};
 
 /// How many messages that nobody was expected to get are remembered for a moment.
 const RECENT: usize = 1024;
@@ -28,8 +28,8 @@ const TOPICLESS: usize = 1024;
 const TELLING_PAYLOAD: u32 = 16;
 /// How far ahead of a receiver's place in a queue is looked.
 const LOOK_AHEAD: usize = 64;
-/// Bytes of a payload's visible beginning that are compared where the capture cut it.
-const PREFIX: usize = 64;
+/// How many receivers ahead of the one that is looked at are asked for.
+const AHEAD: usize = 8;
 /// Messages that are remembered per receiver and topic, in case they turn out to be lost.
 const MOST_UNDECIDED: usize = 64;
 
@@ -120,6 +120,8 @@ pub struct Deliveries {
     topics: Topics,
     messages: Slab<Message>,
     by_key: ByKey,
+    /// Of one message, for a moment.
+    over: Vec<(Expectation, DeliveryOutcome)>,
     hasher: foldhash::fast::RandomState,
     ids: u64,
     /// Messages by the time when they are looked at first.
@@ -159,6 +161,7 @@ impl Deliveries {
             topics: Topics::default(),
             messages: Slab::default(),
             by_key: ByKey::default(),
+            over: Vec::new(),
             hasher: foldhash::fast::RandomState::default(),
             ids: 0,
             young: VecDeque::new(),
@@ -191,10 +194,6 @@ impl Deliveries {
     pub fn outstanding(&self) -> usize {
         self.messages.len()
     }
-}
-
-fn prefix(payload: &[u8]) -> &[u8] {
-    payload.get(..PREFIX).unwrap_or(payload)
 }
 
 /// By the payload's hash, which is the same in every run: the keys are not.

@@ -1,9 +1,10 @@
 //! Messages to receivers: which message they are.
 
+use crate::mqtt::topic::name_hash_within;
 use crate::session::{ConnectionState, PacketTimes, Tag};
 use crate::time::{TimeDelta, Timestamp};
 
-use super::super::message::{Expectation, Message, Stage};
+use super::super::message::{Expectation, Message, Origin, Stage, prefix};
 use super::super::party::Parties;
 use super::super::queue::Equal;
 use super::super::slab::{NONE, Slab};
@@ -11,7 +12,7 @@ use super::super::topic::Stream;
 use super::super::wills::WillKey;
 use super::super::{Basis, DeliveryOutcome, DeliveryRecord, Observer, Seen};
 use super::choose::choose;
-use super::{Deliveries, Fit, Found, Slot, TELLING_PAYLOAD, TOPICLESS, To, prefix, recent_place};
+use super::{Deliveries, Fit, Found, Slot, TELLING_PAYLOAD, TOPICLESS, To, recent_place};
 
 impl Deliveries {
     pub(super) fn outbound<O: Observer>(
@@ -44,7 +45,7 @@ impl Deliveries {
             let found = self.find_by_payload(to, length);
             return self.pair_or_observe(to, found, None, observer);
         };
-        let hash = self.topics.hash(serial, name);
+        let hash = name_hash_within(serial, seen.topic_hash);
         if seen.publish.retain && !self.may_be_retained_copy(slot, place, hash, name, seen.state) {
             // [MQTT-3.3.1-8, -9; 3.1.1] a retained message, sent because of a new subscription.
             return None;
@@ -132,7 +133,7 @@ impl Deliveries {
             if expectation.takes() && in_time(expectation) {
                 return Fit::Expected(to.party);
             }
-            if expectation.stage == Stage::Over {
+            if expectation.stage == Stage::OVER {
                 return Fit::No;
             }
         }
@@ -164,8 +165,7 @@ impl Deliveries {
         } = self;
         let fit = |place| Self::fit(messages, parties, *twice, to, place);
         match by_key.get_mut(key)? {
-            Equal::One(_, place) => {
-                let place = *place;
+            Equal::One(place) => {
                 let party = match fit(place) {
                     Fit::No | Fit::Other => return None,
                     Fit::Unexpected => NONE,
@@ -198,7 +198,7 @@ impl Deliveries {
             let message = self.messages.get(place)?;
             let same = message.id == id
                 && message.payload_length == length
-                && message.payload_hash == to.seen.payload_hash;
+                && message.payload_hash() == to.seen.payload_hash;
             match Self::fit(&self.messages, &self.parties, self.twice, to, place) {
                 _ if !same => None,
                 Fit::No | Fit::Other => None,
@@ -224,8 +224,8 @@ impl Deliveries {
             let message = self.messages.get(place)?;
             let same = message.id == id
                 && message.payload_length == length
-                && message.payload_hash.is_some()
-                && message.payload_hash == to.seen.payload_hash;
+                && message.payload_hash().is_some()
+                && message.payload_hash() == to.seen.payload_hash;
             let fit = Self::fit(&self.messages, &self.parties, self.twice, to, place);
             (same && !matches!(fit, Fit::No | Fit::Other)).then_some(place)
         });
@@ -377,19 +377,15 @@ impl Deliveries {
         let group = self.parties.get(found.party);
         if let (Some(expectation), Some(party)) = (message.expectation_mut(found.party), group) {
             elapsed = party.clock(at) - expectation.clock;
-            let left = expectation.away || expectation.epoch != party.epoch;
-            basis = match (left, expectation.inferred) {
+            let left = expectation.origin == Origin::Away || expectation.epoch != party.epoch;
+            basis = match (left, expectation.origin == Origin::Inferred) {
                 (true, _) => Basis::Queued,
                 (false, true) => Basis::Inferred,
                 (false, false) => Basis::Subscribed,
             };
             (qos, copies) = (expectation.qos, expectation.copies);
-            let times = match expectation.stage {
-                Stage::Came(times) => times,
-                Stage::Open | Stage::Over => 0,
-            };
-            further = times > 0;
-            expectation.stage = Stage::Came(times.saturating_add(1));
+            further = expectation.stage.times() > 0;
+            expectation.stage = expectation.stage.again();
             if !further {
                 message.open = message.open.saturating_sub(1);
                 self.awaited = self.awaited.saturating_sub(1);
@@ -398,17 +394,14 @@ impl Deliveries {
             if to.unknown {
                 basis = Basis::Inferred;
             }
-            message.others.insert(
-                to.party,
-                Expectation {
-                    party: to.party,
-                    stage: Stage::Came(1),
-                    copies: 1,
-                    qos,
-                    inferred: true,
-                    ..Expectation::NOBODY
-                },
-            );
+            message.add(Expectation {
+                party: to.party,
+                stage: Stage::CAME,
+                copies: 1,
+                qos,
+                origin: Origin::Inferred,
+                ..Expectation::NOBODY
+            });
             self.parties.hold(to.party);
             self.expectations += 1;
         }
@@ -422,14 +415,11 @@ impl Deliveries {
             return tag;
         };
         let turnaround = to.seen.times.first - message.whole;
-        let since = message
-            .released
-            .filter(|&released| to.seen.times.first >= released)
-            .unwrap_or(message.whole);
+        let since = message.since(to.seen.times.first);
         let at_broker = message.at_broker && to.seen.at_broker;
         let publisher = self.parties.get(message.publisher);
         tag = Tag {
-            message: message.number.unwrap_or(0),
+            message: message.number().unwrap_or(0),
             times: PacketTimes {
                 first: message.publish,
                 last: message.whole,
@@ -439,7 +429,7 @@ impl Deliveries {
             qos: message.qos,
         };
         observer.delivery(&DeliveryRecord {
-            message: message.number,
+            message: message.number(),
             publisher: publisher.map(|party| &*party.name),
             qos_published: Some(message.qos),
             qos,
@@ -504,9 +494,10 @@ impl Deliveries {
         stream.latest = id;
         let undecided = std::mem::take(&mut stream.undecided);
         let name = self.parties.name(to.party);
-        let gap = self.parties.get(to.party).and_then(|party| party.gap);
+        let receiver = self.parties.get(to.party);
+        let lacks = |publish| receiver.is_some_and(|party| party.lacks(publish));
         for lost in undecided.iter().filter(|lost| lost.id < id) {
-            let certain = lost.certain && gap.is_none_or(|gap| gap < lost.publish);
+            let certain = lost.certain && !lacks(lost.publish);
             observer.delivery(&DeliveryRecord {
                 message: lost.number,
                 publisher: Some(&lost.publisher),
@@ -543,22 +534,17 @@ impl Deliveries {
             let waited = self.now - message.publish;
             message.open = message.open.saturating_add(1);
             self.awaited = self.awaited.saturating_add(1);
-            message.others.insert(
-                to.party,
-                Expectation {
-                    party: to.party,
-                    epoch,
-                    clock: TimeDelta::from_nanos(
-                        clock.as_nanos().saturating_sub(waited.as_nanos()),
-                    ),
-                    qos: message.qos.min(to.seen.publish.qos),
-                    copies: 1,
-                    stage: Stage::Open,
-                    listed: None,
-                    away: false,
-                    inferred: true,
-                },
-            );
+            let clock = clock.as_nanos().saturating_sub(waited.as_nanos());
+            message.add(Expectation {
+                party: to.party,
+                epoch,
+                clock: TimeDelta::from_nanos(clock),
+                listed: NONE,
+                qos: message.qos.min(to.seen.publish.qos),
+                copies: 1,
+                stage: Stage::OPEN,
+                origin: Origin::Inferred,
+            });
             self.parties.hold(to.party);
             self.expectations += 1;
         }

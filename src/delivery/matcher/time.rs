@@ -2,7 +2,7 @@
 
 use crate::time::{TimeDelta, Timestamp};
 
-use super::super::message::{Expectation, Message, Stage};
+use super::super::message::{Expectation, Message, Origin, Stage};
 use super::super::topic::Undecided;
 use super::super::{Basis, DeliveryOutcome, DeliveryRecord, Observer};
 use super::outbound::missing;
@@ -41,20 +41,21 @@ impl Deliveries {
             return;
         };
         let (mut again, now) = (None::<TimeDelta>, self.now);
-        let (id, publish, whole) = (message.id, message.publish, message.payload_hash.is_some());
-        let mut over = Vec::new();
+        let (id, publish) = (message.id, message.publish);
+        let whole = message.payload_hash().is_some();
+        let mut over = std::mem::take(&mut self.over);
         let mut open = 0_u32;
         for expectation in message.expectations_mut() {
-            if expectation.stage != Stage::Open {
+            if expectation.stage != Stage::OPEN {
                 continue;
             }
             let Some(party) = self.parties.get_mut(expectation.party) else {
-                expectation.stage = Stage::Over;
+                expectation.stage = Stage::OVER;
                 continue;
             };
             let elapsed = party.clock(now) - expectation.clock;
             let outcome = if elapsed > self.twice || (elapsed == self.twice && !last) {
-                let gap = party.gap.is_some_and(|gap| gap >= publish);
+                let gap = party.lacks(publish);
                 if gap || !whole {
                     DeliveryOutcome::Undetermined
                 } else {
@@ -66,7 +67,8 @@ impl Deliveries {
                 open = open.saturating_add(1);
                 continue;
             } else if !last && (party.persistent || (party.is_group && party.joined > 0)) {
-                if expectation.listed.replace(party.epoch) != Some(party.epoch) {
+                if expectation.listed != party.epoch {
+                    expectation.listed = party.epoch;
                     party.waiting.push((place, id));
                 }
                 open = open.saturating_add(1);
@@ -74,12 +76,13 @@ impl Deliveries {
             } else {
                 DeliveryOutcome::Undetermined
             };
-            expectation.stage = Stage::Over;
+            expectation.stage = Stage::OVER;
             over.push((*expectation, outcome));
         }
-        for (expectation, outcome) in over {
+        for (expectation, outcome) in over.drain(..) {
             self.report_over(&message, &expectation, outcome, observer);
         }
+        self.over = over;
         self.awaited = self
             .awaited
             .saturating_sub(message.open as usize)
@@ -108,14 +111,14 @@ impl Deliveries {
         let Some(party) = self.parties.get(expectation.party) else {
             return;
         };
-        let basis = if expectation.inferred {
+        let basis = if expectation.origin == Origin::Inferred {
             Basis::Inferred
         } else {
             Basis::Subscribed
         };
         let publisher = self.parties.get(message.publisher);
         observer.delivery(&DeliveryRecord {
-            message: message.number,
+            message: message.number(),
             publisher: publisher.map(|party| &*party.name),
             topic: self
                 .topics
@@ -125,7 +128,7 @@ impl Deliveries {
             qos_published: Some(message.qos),
             qos: expectation.qos,
             publish: Some(message.publish),
-            payload_hash: message.payload_hash,
+            payload_hash: message.payload_hash(),
             outcome,
             basis,
             ..missing(&party.name, party.tap)
@@ -152,12 +155,12 @@ impl Deliveries {
             {
                 stream.undecided.push(Undecided {
                     id: message.id,
-                    number: message.number,
+                    number: message.number(),
                     publisher: publisher.into(),
                     publish: message.publish,
                     qos: message.qos,
-                    payload_hash: message.payload_hash,
-                    certain: message.payload_hash.is_some(),
+                    payload_hash: message.payload_hash(),
+                    certain: message.payload_hash().is_some(),
                 });
             }
         }
@@ -166,7 +169,7 @@ impl Deliveries {
     /// Gives a message up before its time.
     pub(super) fn give_up<O: Observer>(&mut self, place: u32, observer: &mut O) {
         if let Some(message) = self.messages.get(place) {
-            let open = |expectation: &&Expectation| expectation.stage == Stage::Open;
+            let open = |expectation: &&Expectation| expectation.stage == Stage::OPEN;
             for expectation in message.expectations().filter(open) {
                 self.report_over(
                     message,
@@ -187,7 +190,7 @@ impl Deliveries {
         self.awaited = self.awaited.saturating_sub(message.open as usize);
         if let Some(topic) = self.topics.slab.get_mut(message.topic) {
             topic.refs = topic.refs.saturating_sub(1);
-            self.by_key.remove(message.key, message.id);
+            self.by_key.remove(message.key, (message.id, place));
         }
         let mut drop_ref = |party: u32| {
             if let Some(known) = self.parties.get_mut(party) {
