@@ -94,7 +94,7 @@ impl<P: Clone> Emulator<P> {
             variation: Variation::new(settings.jitter, seed),
             duplicates: Chance::new(seed, "duplicate"),
             reorders: Chance::new(seed, "reorder"),
-            last_due: now,
+            last_due: Timestamp::from_nanos(i64::MIN),
             arrivals: 0,
             on_the_way: BinaryHeap::new(),
             counters: Counters::default(),
@@ -140,20 +140,22 @@ impl<P: Clone> Emulator<P> {
         if self.on_the_way.len() >= MAX_IN_FLIGHT {
             return Err(Cause::Full);
         }
-        let transmitted = match &mut self.transmitter {
+        let (transmitted, takes) = match &mut self.transmitter {
             Some(transmitter) => transmitter.send(now, length).ok_or(Cause::Queue)?,
-            None => now,
+            None => (now, TimeDelta::ZERO),
         };
         if lost {
             return Err(Cause::Loss);
         }
         let varied = self.delay.as_nanos() + self.variation.at(now).as_nanos();
         let due = transmitted + TimeDelta::from_nanos(varied.max(0));
+        // What jitter held up comes one after the other, as fast as the link is.
+        let in_order = due.max(self.last_due + takes);
         if let Some(by) = held_back {
-            return Ok((due.max(self.last_due) + by, twice));
+            return Ok((in_order + by, twice));
         }
-        self.last_due = due.max(self.last_due);
-        Ok((self.last_due, twice))
+        self.last_due = in_order;
+        Ok((in_order, twice))
     }
 
     fn hold(&mut self, at: Timestamp, packet: P) {
@@ -217,8 +219,8 @@ impl Transmitter {
         }
     }
 
-    /// When the packet has been sent, or `None` where the queue is full.
-    fn send(&mut self, now: Timestamp, length: usize) -> Option<Timestamp> {
+    /// When the packet has been sent and how long that takes, or `None` where the queue is full.
+    fn send(&mut self, now: Timestamp, length: usize) -> Option<(Timestamp, TimeDelta)> {
         while self.sent_at.front().is_some_and(|sent| *sent <= now) {
             self.sent_at.pop_front();
         }
@@ -226,9 +228,9 @@ impl Transmitter {
             return None;
         }
         let begins = self.sent_at.back().map_or(now, |last| (*last).max(now));
-        let takes = (length as f64 * self.ns_per_byte).ceil() as i64;
-        let sent = begins + TimeDelta::from_nanos(takes);
+        let takes = TimeDelta::from_nanos((length as f64 * self.ns_per_byte).ceil() as i64);
+        let sent = begins + takes;
         self.sent_at.push_back(sent);
-        Some(sent)
+        Some((sent, takes))
     }
 }

@@ -45,7 +45,7 @@ pub struct Impairment {
 }
 
 /// What varies of the delay. Packets stay in order all the same: one that would overtake the one
-/// before it leaves together with that one.
+/// before it leaves right after that one, one transmission time later where the link has a rate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Jitter {

@@ -237,6 +237,27 @@ fn jitter_keeps_the_order_and_reordering_does_not() {
     assert_ne!(numbers(&out), Vec::from_iter(0..1_000));
 }
 
+/// 1,250 bytes at 10 Mbit/s take 1 ms each.
+#[test]
+fn what_jitter_held_up_comes_no_faster_than_the_link_is() {
+    let settings = Impairment {
+        jitter: Some(Jitter::Pareto {
+            scale_ms: 5.0,
+            shape: 1.0,
+            at_most_ms: 50.0,
+            hold_ms: 0.0,
+        }),
+        rate: Some(Rate {
+            mbit_per_s: 10.0,
+            queue_packets: 10,
+        }),
+        ..Impairment::default()
+    };
+    let out = run(&settings, 5, 1_000, 1_000);
+    assert!(out.windows(2).all(|two| two[1].1 - two[0].1 >= 999.9));
+    assert!(out.windows(2).any(|two| two[1].1 - two[0].1 < 1_000.1));
+}
+
 #[test]
 fn a_negative_delay_is_none() {
     let settings = Impairment {
