@@ -256,7 +256,8 @@ fn mqtt_crosses_a_lossy_link_and_the_captures_tell_of_it() {
     let mut broker = testbed
         .start_mosquitto(&MosquittoSettings::default())
         .unwrap();
-    testbed.start_taps(&file, 160).unwrap();
+    // Whole packets: what is sent again is put together to longer ones.
+    testbed.start_taps(&file, 0).unwrap();
 
     let mut subscriber = mqtt_client(&testbed, Host::Subscriber, b's');
     subscriber
@@ -294,8 +295,10 @@ fn mqtt_crosses_a_lossy_link_and_the_captures_tell_of_it() {
     tool::mqttscope(["analyze", file, "-o", results, "--only", "tables"]);
     let rows = tool::table(&Path::new(results).join("connections.csv"));
     let row = |tap: &str, client: &str| {
+        let host = Host::ALL.iter().find(|host| host.name() == tap).unwrap();
+        let number = host.index().to_string();
         rows.iter()
-            .find(|row| row["tap"].contains(tap) && row["client_id"] == client)
+            .find(|row| row["tap"] == number && row["client_id"] == client)
             .unwrap_or_else(|| panic!("no {client} at {tap}: {rows:#?}"))
     };
     let to_broker = counters.of(Direction::ALL[0]);
@@ -362,7 +365,7 @@ fn a_run_to_be_killed() {
         .start_mosquitto(&MosquittoSettings::default())
         .unwrap();
     println!();
-    println!("running {} {}", broker.id(), testbed.directory().display());
+    println!("started {} {}", broker.id(), testbed.directory().display());
     std::thread::sleep(PATIENCE * 3);
 }
 
@@ -380,7 +383,7 @@ fn a_killed_run_leaves_nothing() {
     let line = output
         .lines()
         .map(Result::unwrap)
-        .find(|line| line.starts_with("running "))
+        .find(|line| line.starts_with("started "))
         .unwrap();
     let mut words = line.split(' ').skip(1);
     let broker = Path::new("/proc").join(words.next().unwrap());

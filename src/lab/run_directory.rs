@@ -35,8 +35,11 @@ impl RunDirectory {
         // Programs on the hosts may run as another user and read their configuration here.
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(directory.path(), mode)?;
-        let file = File::create(directory.path().join(LOCK))?;
+        // It gets its name when it is locked: others must never see it unlocked.
+        let unnamed = directory.path().join("lock.new");
+        let file = File::create(&unnamed)?;
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| e)?;
+        fs::rename(&unnamed, directory.path().join(LOCK))?;
         Ok(Self {
             directory,
             _lock: lock,
