@@ -69,6 +69,11 @@ impl MosquittoSettings {
             self.max_inflight_messages,
             self.max_queued_messages,
         );
+        if nix::unistd::geteuid().is_root() {
+            // Mosquitto would change to a user of its own; the kernel then forgets that it is to
+            // die with this process (prctl(2), PR_SET_PDEATHSIG). Only the lab's hosts reach it.
+            text.push_str("user root\n");
+        }
         for line in &self.extra {
             let _ = writeln!(text, "{line}");
         }
