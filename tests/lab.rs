@@ -1,5 +1,9 @@
 //! The lab with real namespaces, real kernels' TCP and a real broker. Needs Linux and root.
 #![cfg(target_os = "linux")]
+#![allow(
+    clippy::print_stdout,
+    reason = "a process of a test tells another one where it is"
+)]
 
 #[path = "common/tool.rs"]
 mod tool;

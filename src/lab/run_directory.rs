@@ -98,7 +98,7 @@ mod tests {
             fs::write(directory.join(LOCK), "").unwrap();
         }
         let living = RunDirectory::new_in(base.path()).unwrap();
-        assert_eq!(leftovers(base.path()), [dead.clone()]);
+        assert_eq!(leftovers(base.path()), std::slice::from_ref(&dead));
         remove_leftovers(base.path());
         assert!(!dead.exists() && foreign.exists() && beginning.exists());
         let path = living.path().to_owned();
