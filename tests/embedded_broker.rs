@@ -228,11 +228,14 @@ fn the_analysis_of_its_traffic_finds_nothing_wrong() {
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
     let exchanges = tool::table(&output.join("exchanges.csv"));
-    assert!(
-        exchanges
-            .iter()
-            .all(|exchange| exchange["outcome"] == "complete")
-    );
+    // mosquitto_sub has its messages before it acknowledges them at QoS 1, and leaves then.
+    let open = exchanges
+        .iter()
+        .filter(|exchange| exchange["outcome"] != "complete")
+        .map(|open| [&open["direction"], &open["qos"], &open["outcome"]]);
+    for open in open {
+        assert_eq!(open, ["to_client", "1", "interrupted"]);
+    }
 }
 
 #[test]
