@@ -177,7 +177,17 @@ fn the_analysis_of_its_traffic_finds_nothing_wrong() {
     let filter = format!("tcp port {}", broker.address().port());
     let mut command = Command::new("tcpdump");
     command
-        .args(["-i", "lo", "-U", "--immediate-mode", "-w"])
+        .args([
+            "-i",
+            "lo",
+            "-U",
+            "--immediate-mode",
+            "-B",
+            "16384",
+            "-s",
+            "4096",
+            "-w",
+        ])
         .arg(&capture)
         .arg(&filter);
     let tcpdump = command.stderr(Stdio::piped()).spawn();

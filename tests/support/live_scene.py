@@ -65,7 +65,8 @@ def command_of(arguments, interface, key_log):
     # The shell's last command takes its place, so that it gets the signal; tcpdump ends when
     # nobody reads any more.
     tcpdump = shlex.join((testnet.find_tool("tcpdump"), "-i", interface, "-U", "-Z", "root",
-                          "--immediate-mode", "--time-stamp-precision=nano", "-w", "-", "tcp"))
+                          "--immediate-mode", "-B", "32768", "--time-stamp-precision=nano",
+                          "-w", "-", "tcp"))
     own = shlex.join((*command, "-r", "-"))
     return ("bash", "-c", f"exec {own} < <({tcpdump})")
 

@@ -192,7 +192,8 @@ class Recorder(Process):
 
     def __init__(self, namespace, interface, target, *options):
         command = (
-            find_tool("tcpdump"), "-i", interface, "-n", "-U", "--immediate-mode", "-Z", "root",
+            find_tool("tcpdump"), "-i", interface, "-n", "-U", "--immediate-mode", "-B", "32768",
+            "-Z", "root",
             "--time-stamp-precision=nano", *options, "-w", str(target),
             f"tcp port {PORT} or {TLS_PORT} or {WEB_SOCKET_PORT} or {SECURE_WEB_SOCKET_PORT}")
         super().__init__(namespace, command, f"{target}.log", signal.SIGINT)
