@@ -2,7 +2,7 @@
 //!
 //! [`Figures`] is one more observer of the pipeline: it counts what happens in an interval.
 //! [`Figures::take`] makes an [`Interval`] of that and begins anew. An interval is plain data; how
-//! it is shown (a [line](line) for people, JSON for programs, a screen, metrics) is a function of
+//! it is shown (a [line](mod@line) for people, JSON for programs, a screen, metrics) is a function of
 //! it. There is no clock here: where an interval begins and ends is told from outside, by the
 //! times of frames.
 
