@@ -227,6 +227,41 @@ fn as_fast_as_the_window_allows() {
     }
 }
 
+/// Each broken threshold is told in words, what is not measured breaks it, and the code is 3.
+#[test]
+fn thresholds_are_held_and_told() {
+    let run = |expressions: &[&str]| {
+        let mut arguments = vec!["--embedded", "--qos", "1", "--count", "50", "--rate", "500"];
+        arguments.extend(["--max-send-lag", "10s", "--max-lost-cpu", "100%"]);
+        for expression in expressions {
+            arguments.extend(["--fail-on", expression]);
+        }
+        probe(&arguments)
+    };
+    let output = run(&[
+        "puback.median>1ns",
+        "response_qos1.median<1ns",
+        "response_qos2.p99>1h",
+    ]);
+    assert_eq!(output.status.code(), Some(2), "1h is no duration here");
+    let output = run(&["puback.median>1ns", "service_qos2.median>1s"]);
+    assert_eq!(output.status.code(), Some(3));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let broken: Vec<&str> = errors
+        .lines()
+        .filter_map(|line| line.strip_prefix("mqttscope: threshold broken: "))
+        .collect();
+    assert_eq!(broken.len(), 2, "{errors}");
+    assert!(
+        broken[0].starts_with("puback.median>1ns: with QoS 1 and 16 B, "),
+        "{errors}"
+    );
+    assert_eq!(
+        broken[1],
+        "service_qos2.median>1s: no cell has service_qos2.median"
+    );
+}
+
 /// Ctrl-C keeps every finished cell, and `--resume` measures what is missing.
 #[test]
 fn an_interrupted_run_goes_on() {

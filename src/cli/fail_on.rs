@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::lint;
-use crate::results::{FindingDoc, Severity, Summary, Threshold};
+use crate::results::{CellRow, CellThreshold, FindingDoc, Severity, Summary, Threshold};
 
 use super::args::FailOnArgs;
 use super::error::Failure;
@@ -35,18 +35,34 @@ impl FailOn {
         summary: &Summary,
         severity: &dyn Fn(&str) -> Severity,
     ) -> Result<(), Failure> {
-        let mut broken = false;
-        for line in self
-            .0
-            .iter()
-            .filter_map(|threshold| threshold.broken(summary, severity))
-        {
-            complain("threshold broken", &line);
-            broken = true;
-        }
-        if broken {
-            return Err(Failure::ThresholdsBroken);
-        }
-        Ok(())
+        let broken = |threshold: &Threshold| threshold.broken(summary, severity);
+        tell(self.0.iter().filter_map(broken))
+    }
+}
+
+/// What the cells of an experiment have to hold.
+pub(super) struct CellsFailOn(Vec<CellThreshold>);
+
+impl CellsFailOn {
+    pub(super) fn new(expressions: &[String]) -> Result<Self, Failure> {
+        let parsed = expressions.iter().map(|text| CellThreshold::parse(text));
+        Ok(Self(
+            parsed.collect::<Result<_, _>>().map_err(Failure::FailOn)?,
+        ))
+    }
+
+    /// Says which are broken; an error if any is.
+    pub(super) fn check(&self, cells: &[CellRow]) -> Result<(), Failure> {
+        tell(self.0.iter().flat_map(|threshold| threshold.broken(cells)))
+    }
+}
+
+fn tell(broken: impl Iterator<Item = String>) -> Result<(), Failure> {
+    let count = broken
+        .map(|line| complain("threshold broken", &line))
+        .count();
+    match count {
+        0 => Ok(()),
+        _ => Err(Failure::ThresholdsBroken),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A table is a row type ([`MessageRow`], …), a [`RowWriter`] and a [`TableReader`]; the run as a
 //! whole is a [`Summary`], for programs as JSON and for people through [`render_summary`], and held
-//! to a [`Threshold`]. Nothing here opens a file: writers and readers take what they work on.
+//! to a [`Threshold`] (cells to a [`CellThreshold`]). Nothing here opens a file: writers and readers take what they work on.
 
 mod csv;
 mod experiment;
@@ -35,4 +35,4 @@ pub use tables::{
     SubscriptionRow, TopicRow,
 };
 pub use text::{Formulas, Text, escape, escape_into, is_unsafe, needs_guard, unescape};
-pub use threshold::{Threshold, ThresholdError, nearest};
+pub use threshold::{CellThreshold, Threshold, ThresholdError, nearest};

@@ -1,11 +1,17 @@
 //! What a run has to hold (`--fail-on`): `delivery_qos1.p99>50ms`, `loss.qos1>0.1%`,
 //! `finding>=warning`, `finding=CODE`. An expression says when a threshold is broken.
 
+mod cells;
+mod grammar;
+
 use super::finding::{FindingDoc, Severity};
 use super::{DelaySummary, Summary};
 use crate::stats::Proportion;
 use crate::time::TimeDelta;
-use std::fmt;
+
+pub use cells::CellThreshold;
+use grammar::{Comparison, compact, comparison, duration, parts, share, wrong};
+pub use grammar::{ThresholdError, nearest};
 
 /// Every delay that the summary can have.
 const DELAYS: [&str; 27] = [
@@ -66,26 +72,6 @@ enum Condition {
     FindingCode(String),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Comparison {
-    Above,
-    AtLeast,
-    Below,
-    AtMost,
-}
-
-/// An expression that cannot be understood: what it says, and what could stand there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ThresholdError(String);
-
-impl fmt::Display for ThresholdError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ThresholdError {}
-
 impl Threshold {
     /// Understands an expression. Codes of findings are those of `catalogue`; any code will do
     /// where that is empty.
@@ -94,12 +80,10 @@ impl Threshold {
     ///
     /// What is wrong with it, with the names that are known.
     pub fn parse(text: &str, catalogue: &[FindingDoc]) -> Result<Self, ThresholdError> {
-        let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-        let at = compact.find(['<', '>', '=']).ok_or_else(|| {
+        let compact = compact(text);
+        let (name, operator, value) = parts(&compact).ok_or_else(|| {
             wrong(text, "it has no comparison; write one like 'delivery_qos1.p99>50ms', 'loss.qos1>0.1%', 'finding>=warning' or 'finding=CODE'")
         })?;
-        let (name, rest) = compact.split_at(at);
-        let (operator, value) = rest.split_at(operator_length(rest));
         let condition = match name.split_once('.') {
             None if name == "finding" => finding(text, operator, value, catalogue)?,
             Some(("loss", kind)) => loss(text, kind, operator, value)?,
@@ -144,59 +128,6 @@ impl Threshold {
     }
 }
 
-impl Comparison {
-    fn from_operator(operator: &str) -> Option<Self> {
-        Some(match operator {
-            ">" => Self::Above,
-            ">=" => Self::AtLeast,
-            "<" => Self::Below,
-            "<=" => Self::AtMost,
-            _ => return None,
-        })
-    }
-
-    fn holds(self, value: f64, limit: f64) -> bool {
-        match self {
-            Self::Above => value > limit,
-            Self::AtLeast => value >= limit,
-            Self::Below => value < limit,
-            Self::AtMost => value <= limit,
-        }
-    }
-}
-
-fn operator_length(text: &str) -> usize {
-    text.bytes()
-        .take_while(|byte| matches!(byte, b'<' | b'>' | b'='))
-        .count()
-}
-
-fn wrong(text: &str, detail: &str) -> ThresholdError {
-    ThresholdError(format!("'{text}': {detail}"))
-}
-
-/// The known name that is most like another one: the fewest letters to change, put in or take
-/// away (Levenshtein's distance). None where they have little in common.
-#[must_use]
-pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    const LONGEST: usize = 64;
-    let letters: Vec<char> = name.chars().take(LONGEST).collect();
-    let distance = |other: &str| {
-        let mut row: Vec<usize> = (0..=letters.len()).collect();
-        for (i, there) in other.chars().enumerate() {
-            let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-            for (j, here) in letters.iter().enumerate() {
-                let change = diagonal + usize::from(*here != there);
-                diagonal = row[j + 1];
-                row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
-            }
-        }
-        row[letters.len()]
-    };
-    let (best, code) = known.map(|code| (distance(code), code)).min()?;
-    (best * 2 <= name.len().max(code.len())).then_some(code)
-}
-
 fn unknown(text: &str, name: &str) -> ThresholdError {
     let delays: Vec<&str> = DELAYS.into_iter().chain(["tcp_handshake"]).collect();
     if let Some((delay, statistic)) = name.rsplit_once('.')
@@ -225,15 +156,6 @@ fn unknown(text: &str, name: &str) -> ThresholdError {
             LOSSES.join(", ")
         ),
     )
-}
-
-fn comparison(text: &str, operator: &str) -> Result<Comparison, ThresholdError> {
-    Comparison::from_operator(operator).ok_or_else(|| {
-        wrong(
-            text,
-            &format!("'{operator}' is no comparison here; write >, >=, < or <="),
-        )
-    })
 }
 
 fn finding(
@@ -279,20 +201,10 @@ fn loss(text: &str, kind: &str, operator: &str, value: &str) -> Result<Condition
         .into_iter()
         .find(|known| *known == kind)
         .ok_or_else(|| unknown(text, &format!("loss.{kind}")))?;
-    let number = |text: &str| text.parse().ok().filter(|n: &f64| n.is_finite());
-    let ratio = match value.strip_suffix('%') {
-        Some(percent) => number(percent).map(|percent: f64| percent / 100.0),
-        None => number(value),
-    };
     Ok(Condition::Loss {
         kind,
         comparison: comparison(text, operator)?,
-        ratio: ratio.ok_or_else(|| {
-            wrong(
-                text,
-                &format!("'{value}' is no share; write one like 0.1% or 0.001"),
-            )
-        })?,
+        ratio: share(text, value)?,
     })
 }
 
@@ -309,31 +221,8 @@ fn delay(text: &str, name: &str, operator: &str, value: &str) -> Result<Conditio
         name: name.to_owned(),
         statistic,
         comparison: comparison(text, operator)?,
-        nanos: duration(value).ok_or_else(|| {
-            wrong(
-                text,
-                &format!(
-                    "'{value}' is no duration; write one with its unit, like 500us, 50ms or 1.5s"
-                ),
-            )
-        })?,
+        nanos: duration(text, value)?,
     })
-}
-
-/// `50ms` in nanoseconds; the unit is needed, but for 0.
-fn duration(text: &str) -> Option<f64> {
-    let unit_at = text.find(|c: char| c.is_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit_at);
-    let number: f64 = number.parse().ok().filter(|n: &f64| n.is_finite())?;
-    let factor = match unit {
-        "ns" => 1.0,
-        "us" | "µs" | "μs" => 1e3,
-        "ms" => 1e6,
-        "s" => 1e9,
-        "" if number == 0.0 => 1.0,
-        _ => return None,
-    };
-    Some(number * factor)
 }
 
 fn statistic(delay: &DelaySummary, name: &str) -> Option<i64> {

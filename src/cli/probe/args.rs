@@ -213,6 +213,11 @@ pub(super) struct TrustArgs {
     /// time than this
     #[arg(long, value_name = "PERCENT", default_value = "5%")]
     pub(super) max_lost_cpu: String,
+
+    /// Exit with 3 if this is so in any condition: 'response_qos1.p99>50ms',
+    /// 'service_qos2.median>20ms', 'puback.median>5ms', 'loss.qos1>0.1%'. Repeatable
+    #[arg(long = "fail-on", value_name = "EXPRESSION", conflicts_with = "check")]
+    pub(super) fail_on: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

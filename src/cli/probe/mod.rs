@@ -329,8 +329,9 @@ impl Run {
             .write_all(text.as_bytes())
             .map_err(Failure::stdout)?;
         outcome?;
+        let held = self.settings.fail_on.check(&self.rows);
         match self.rows.iter().filter(|row| !row.valid).count() {
-            0 => Ok(()),
+            0 => held,
             invalid => Err(ProbeFailure::Invalid(invalid).into()),
         }
     }

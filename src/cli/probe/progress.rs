@@ -91,7 +91,7 @@ fn line(row: &CellRow, planned: usize) -> String {
     let mut line = format!(
         "cell {}/{planned}: {}, {} B: {} of {} arrived{share}, {}\n",
         row.cell,
-        qos(row),
+        row.qos_name(),
         grouped(row.payload_bytes),
         grouped(arrived),
         grouped(row.sent),
@@ -101,15 +101,6 @@ fn line(row: &CellRow, planned: usize) -> String {
         line.push_str(&format!("  invalid: {reason}\n"));
     }
     line
-}
-
-/// `QoS 1`, or with another QoS of the subscription `QoS 2 → 1`.
-pub(super) fn qos(row: &CellRow) -> String {
-    if row.qos == row.qos_subscribed {
-        format!("QoS {}", row.qos)
-    } else {
-        format!("QoS {} → {}", row.qos, row.qos_subscribed)
-    }
 }
 
 /// Becomes true with the first Ctrl-C; a second one ends the program as ever.

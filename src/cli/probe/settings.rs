@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use crate::cli::error::Failure;
+use crate::cli::fail_on::CellsFailOn;
 use crate::cli::settings::duration;
 use crate::mqtt::{ProtocolLevel, topic};
 use crate::probe::design::Design;
@@ -29,6 +30,7 @@ pub(super) struct Settings {
     pub(super) faults: FaultArgs,
     pub(super) design: Design,
     pub(super) formulas: Formulas,
+    pub(super) fail_on: CellsFailOn,
 }
 
 /// More messages per second, or clients, want a word when they go to another host.
@@ -90,6 +92,7 @@ impl Settings {
             embedded,
             url,
             design,
+            fail_on: CellsFailOn::new(&arguments.trust.fail_on)?,
             formulas: if arguments.raw_csv {
                 Formulas::Keep
             } else {

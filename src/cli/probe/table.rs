@@ -8,8 +8,6 @@ use serde_json::{Map, Value};
 use crate::results::{CellRow, Formulas, Manifest, Row, RowWriter, bytes, delay, grouped, percent};
 use crate::stats::Proportion;
 
-use super::progress::qos;
-
 const COLUMNS: [&str; 11] = [
     "",
     "payload",
@@ -61,7 +59,7 @@ pub(super) fn render(cells: &[CellRow]) -> String {
             text,
             "  cell {} ({}, {size} B): {reason}",
             row.cell,
-            qos(row)
+            row.qos_name()
         );
     }
     text
@@ -87,7 +85,7 @@ fn line(rows: &[&CellRow]) -> Option<[String; 11]> {
     };
     let max = valid.iter().filter_map(|r| r.delay_max_ns).max();
     Some([
-        qos(first),
+        first.qos_name(),
         bytes(first.payload_bytes as f64),
         grouped(sent),
         grouped(lost),

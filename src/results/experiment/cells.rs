@@ -1,6 +1,7 @@
 //! cells.csv.
 
 use super::record;
+use crate::results::grouped;
 use crate::time::{TimeDelta, Timestamp};
 use std::sync::Arc;
 
@@ -133,5 +134,23 @@ record! {
         pub valid: bool,
         /// Why not.
         pub invalid_reason: Option<Arc<str>>,
+    }
+}
+
+impl CellRow {
+    /// `QoS 1`, or with another QoS of the subscription `QoS 2 → 1`.
+    #[must_use]
+    pub fn qos_name(&self) -> String {
+        if self.qos == self.qos_subscribed {
+            format!("QoS {}", self.qos)
+        } else {
+            format!("QoS {} → {}", self.qos, self.qos_subscribed)
+        }
+    }
+
+    /// What a probe's conditions differ in: `QoS 1 and 1,024 B`.
+    #[must_use]
+    pub fn condition_name(&self) -> String {
+        format!("{} and {} B", self.qos_name(), grouped(self.payload_bytes))
     }
 }
