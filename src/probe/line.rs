@@ -1,16 +1,24 @@
 //! A client's line to the broker: there, or being made again. It is made on a thread of its own,
 //! so that the other clients of a measuring thread go on.
 
+use std::net::TcpStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
+use crate::mqtt::{ProtocolLevel, write};
+
+use super::clock::Stamp;
 use super::error::LinkError;
-use super::handshake::{self, Introduction, Welcome};
+use super::handshake::{self, Introduction, KEEP_ALIVE_S, Welcome};
 use super::link::Link;
 use super::plan::CellPlan;
 use super::target::{Connector, Dialect, Role};
+
+/// After so long without a packet the broker is told that the client is there.
+const PING_AFTER_NS: i64 = KEEP_ALIVE_S as i64 * 1_000_000_000 / 2;
 
 /// What the threads of one cell share.
 pub(super) struct Context<'c> {
@@ -79,6 +87,135 @@ impl Line {
     }
 }
 
+/// One client's line, with what happened to it.
+#[derive(Debug)]
+pub(super) struct Wire {
+    pub(super) role: Role,
+    pub(super) level: ProtocolLevel,
+    pub(super) line: Line,
+    /// A line that was made, to be taken up by [`Wire::mend`].
+    made: Option<Result<Made, LinkError>>,
+    mending: bool,
+    /// How often it was made again.
+    pub(super) reconnects: u32,
+    /// Of these, how often the broker had the session still.
+    pub(super) resumed: u32,
+    /// Why it was lost, the first time.
+    pub(super) lost: Option<String>,
+}
+
+impl Wire {
+    pub(super) fn new(context: &Context<'_>, role: Role, link: Link) -> Self {
+        Self {
+            role,
+            level: context.dialect.level,
+            line: Line::Up(Box::new(link)),
+            made: None,
+            mending: false,
+            reconnects: 0,
+            resumed: 0,
+            lost: None,
+        }
+    }
+
+    /// The number of its client.
+    #[inline]
+    pub(super) const fn number(&self) -> u32 {
+        match self.role {
+            Role::Publisher(number) | Role::Subscriber(number) => number,
+            Role::Control => 0,
+        }
+    }
+
+    pub(super) fn socket(&mut self) -> Option<Arc<TcpStream>> {
+        Some(Arc::clone(self.line.link()?.socket()))
+    }
+
+    #[inline]
+    pub(super) fn wants_write(&mut self) -> bool {
+        self.line.link().is_some_and(|link| link.wants_write())
+    }
+
+    /// Whether it was lost, or is there again and has to be taken up.
+    pub(super) const fn needs_mending(&self) -> bool {
+        self.mending
+    }
+
+    pub(super) const fn is_making(&self) -> bool {
+        matches!(self.line, Line::Making(_))
+    }
+
+    pub(super) const fn is_dead(&self) -> bool {
+        matches!(self.line, Line::Dead)
+    }
+
+    /// Whether a line that is being made is decided.
+    #[inline]
+    pub(super) fn look(&mut self) {
+        if let Some(made) = self.line.made() {
+            self.made = Some(made);
+            self.mending = true;
+        }
+    }
+
+    /// A sign of life when nothing was written for long; gives whether one is to be written.
+    #[inline]
+    pub(super) fn ping(&mut self, now: Stamp) -> bool {
+        match self.line.link() {
+            Some(link)
+                if now.since(link.last_write()) > PING_AFTER_NS && link.outbox.is_empty() =>
+            {
+                write::pingreq(link.outbox.packet());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn lose(&mut self, error: &LinkError) {
+        self.lost.get_or_insert_with(|| error.to_string());
+        self.line = Line::Dead;
+        self.mending = true;
+    }
+
+    /// Has a lost line made again, or gives the one that was made: the caller puts its link up.
+    pub(super) fn mend<'scope>(
+        &mut self,
+        scope: &'scope Scope<'scope, '_>,
+        context: &'scope Context<'scope>,
+    ) -> Option<Made> {
+        if !std::mem::take(&mut self.mending) {
+            return None;
+        }
+        match self.made.take() {
+            None => {
+                if self.is_dead() && !context.is_over() {
+                    self.line = reconnect(scope, context, self.role);
+                }
+                None
+            }
+            Some(Err(error)) => {
+                self.lost.get_or_insert_with(|| error.to_string());
+                self.line = Line::Dead;
+                None
+            }
+            Some(Ok(made)) => {
+                self.reconnects += 1;
+                self.resumed += u32::from(made.welcome.session_present);
+                Some(made)
+            }
+        }
+    }
+
+    /// Says goodbye.
+    pub(super) fn end(&mut self) {
+        if let Some(link) = self.line.link() {
+            handshake::write_disconnect(link, self.level, true);
+            let _ = link.flush(|_| {});
+        }
+    }
+}
+
 /// Connects a client, and subscribes if it is a subscriber without a session.
 pub(super) fn connect(
     context: &Context<'_>,
@@ -122,11 +259,13 @@ fn introduction(plan: &CellPlan, role: Role, clean_start: bool) -> Introduction 
     }
 }
 
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// From the first to the longest pause between tries to connect again.
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// Makes a lost line again, with growing pauses between the tries, for as long as the plan waits
 /// for the last messages.
-pub(super) fn reconnect<'scope>(
+fn reconnect<'scope>(
     scope: &'scope Scope<'scope, '_>,
     context: &'scope Context<'scope>,
     role: Role,

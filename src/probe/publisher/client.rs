@@ -1,15 +1,11 @@
 //! One publishing client.
 
-use std::net::TcpStream;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::Scope;
 
-use crate::mqtt::{ProtocolLevel, write};
+use crate::mqtt::write;
 use crate::probe::clock::Stamp;
-use crate::probe::error::LinkError;
-use crate::probe::handshake::{self, KEEP_ALIVE_S};
-use crate::probe::line::{self, Context, Line, Made};
+use crate::probe::line::{Context, Line, Made, Wire};
 use crate::probe::link::Link;
 use crate::probe::outbound::Outbound;
 use crate::probe::outbox::Token;
@@ -25,8 +21,6 @@ const MOST_WAITING: usize = 64 << 10;
 const SENTINEL: u32 = u32::MAX;
 /// So long after one sentinel the next one is sent, if nobody has seen it.
 const SENTINEL_AGAIN_NS: i64 = 500_000_000;
-/// After so long without a packet the broker is told that the client is there.
-const PING_AFTER_NS: i64 = KEEP_ALIVE_S as i64 * 1_000_000_000 / 2;
 /// Reads of one socket before the others have their turn.
 const READS: usize = 4;
 
@@ -50,16 +44,11 @@ pub struct PublisherResult {
 /// One publisher at work.
 #[derive(Debug)]
 pub(super) struct Publisher {
-    role: Role,
+    pub(super) wire: Wire,
     topic: String,
-    level: ProtocolLevel,
     qos: u8,
     closed_loop: bool,
     next: usize,
-    line: Line,
-    /// A line that was made, to be taken up by [`Publisher::mend`].
-    made: Option<Result<Made, LinkError>>,
-    mending: bool,
     outbound: Outbound,
     window: u16,
     /// It waited for the window, the socket or the line; until when.
@@ -78,15 +67,11 @@ impl Publisher {
         let offsets = plan.offsets(number);
         let window = plan.window.min(made.welcome.receive_maximum);
         Self {
-            role: Role::Publisher(number),
+            wire: Wire::new(context, Role::Publisher(number), made.link),
             topic: plan.topic(number),
-            level: context.dialect.level,
             qos: plan.qos,
             closed_loop: plan.rate.is_none(),
             next: 0,
-            line: Line::Up(Box::new(made.link)),
-            made: None,
-            mending: false,
             outbound: Outbound::new(window),
             window,
             stalled: false,
@@ -108,39 +93,15 @@ impl Publisher {
         }
     }
 
-    fn number(&self) -> u32 {
-        match self.role {
-            Role::Publisher(number) | Role::Subscriber(number) => number,
-            Role::Control => 0,
-        }
-    }
-
-    pub(super) fn socket(&mut self) -> Option<Arc<TcpStream>> {
-        Some(Arc::clone(self.line.link()?.socket()))
-    }
-
-    pub(super) fn wants_write(&mut self) -> bool {
-        self.line.link().is_some_and(|link| link.wants_write())
-    }
-
-    /// Whether its line was lost, or is there again and has to be taken up.
-    pub(super) const fn needs_mending(&self) -> bool {
-        self.mending
-    }
-
-    pub(super) const fn is_making(&self) -> bool {
-        matches!(self.line, Line::Making(_))
-    }
-
     /// Nothing is in flight any more, or nothing can be.
     pub(super) fn is_answered(&self) -> bool {
-        self.done && (self.outbound.in_flight() == 0 || matches!(self.line, Line::Dead))
+        self.done && (self.outbound.in_flight() == 0 || self.wire.is_dead())
     }
 
     #[inline]
     fn can_send(&mut self) -> bool {
         let open = self.qos == 0 || self.outbound.is_open();
-        let link = self.line.link();
+        let link = self.wire.line.link();
         open && link.is_some_and(|link| link.outbox.len() < MOST_WAITING)
     }
 
@@ -177,10 +138,7 @@ impl Publisher {
     /// Sends what is due and can be sent.
     #[inline]
     pub(super) fn pump(&mut self, context: &Context<'_>, payloads: &mut Payloads, now: Stamp) {
-        if let Some(made) = self.line.made() {
-            self.made = Some(made);
-            self.mending = true;
-        }
+        self.wire.look();
         let first = self.next;
         while self.is_due(now) && self.can_send() {
             self.begin(payloads, now);
@@ -194,18 +152,18 @@ impl Publisher {
             let last_due = self.result.records.last().map_or(now, |last| last.planned);
             let waited = now.since(self.last_sent.max(last_due));
             self.stalled = true;
-            if waited > patience || matches!(self.line, Line::Dead) {
+            if waited > patience || self.wire.is_dead() {
                 self.finish(context, now);
             }
         }
         self.flush(context);
-        if !self.done && self.next == self.result.records.len() && !self.wants_write() {
+        if !self.done && self.next == self.result.records.len() && !self.wire.wants_write() {
             self.finish(context, now);
         }
         if self.done {
             self.close(context, payloads, now);
         }
-        self.ping(now);
+        self.wire.ping(now);
     }
 
     fn finish(&mut self, context: &Context<'_>, now: Stamp) {
@@ -235,8 +193,8 @@ impl Publisher {
             record.blocked = self.stall_end.is_some_and(|end| record.planned <= end);
         }
         self.next += 1;
-        let number = self.number();
-        if let Some(link) = self.line.link() {
+        let number = self.wire.number();
+        if let Some(link) = self.wire.line.link() {
             let first = link.outbox.position();
             let publish = write::Publish {
                 dup: false,
@@ -248,14 +206,14 @@ impl Publisher {
                 payload: payloads.message(number, index),
             };
             // Topic and size were checked with the plan.
-            let _ = write::publish(link.outbox.packet(), self.level, &publish);
+            let _ = write::publish(link.outbox.packet(), self.wire.level, &publish);
             link.outbox.mark(first, Token::Publish(index));
         }
     }
 
     /// Behind the last message: the sentinel, until it has been seen.
     fn close(&mut self, context: &Context<'_>, payloads: &Payloads, now: Stamp) {
-        if context.drained.load(Ordering::Relaxed) || self.wants_write() {
+        if context.drained.load(Ordering::Relaxed) || self.wire.wants_write() {
             return;
         }
         let again = |sent: Stamp| now.since(sent) >= SENTINEL_AGAIN_NS;
@@ -270,8 +228,8 @@ impl Publisher {
             },
         };
         self.sentinel = Some(now);
-        let payload = payloads.sentinel(self.number());
-        if let Some(link) = self.line.link() {
+        let payload = payloads.sentinel(self.wire.number());
+        if let Some(link) = self.wire.line.link() {
             let publish = write::Publish {
                 dup: false,
                 qos: self.qos,
@@ -281,23 +239,14 @@ impl Publisher {
                 properties: &[],
                 payload: &payload,
             };
-            let _ = write::publish(link.outbox.packet(), self.level, &publish);
+            let _ = write::publish(link.outbox.packet(), self.wire.level, &publish);
         }
         self.flush(context);
     }
 
-    fn ping(&mut self, now: Stamp) {
-        if let Some(link) = self.line.link()
-            && now.since(link.last_write()) > PING_AFTER_NS
-            && link.outbox.is_empty()
-        {
-            write::pingreq(link.outbox.packet());
-        }
-    }
-
     #[inline]
     fn flush(&mut self, context: &Context<'_>) {
-        let Line::Up(link) = &mut self.line else {
+        let Line::Up(link) = &mut self.wire.line else {
             return;
         };
         if !link.wants_write() {
@@ -310,14 +259,14 @@ impl Publisher {
         });
         context.written.fetch_add(written, Ordering::Relaxed);
         if let Err(error) = result {
-            self.lose(&error);
+            self.wire.lose(&error);
         }
     }
 
     /// Reads what the broker answers.
     pub(super) fn read(&mut self, context: &Context<'_>) {
         for _ in 0..READS {
-            let Line::Up(link) = &mut self.line else {
+            let Line::Up(link) = &mut self.wire.line else {
                 return;
             };
             match link.fill() {
@@ -326,23 +275,17 @@ impl Publisher {
                     let answers = Answers {
                         outbound: &mut self.outbound,
                         result: &mut self.result,
-                        level: self.level,
+                        level: self.wire.level,
                         stamp,
                     };
                     if let Err(error) = answers.take(link) {
-                        return self.lose(&error);
+                        return self.wire.lose(&error);
                     }
                 }
-                Err(error) => return self.lose(&error),
+                Err(error) => return self.wire.lose(&error),
             }
         }
         self.flush(context);
-    }
-
-    fn lose(&mut self, error: &LinkError) {
-        self.result.lost.get_or_insert_with(|| error.to_string());
-        self.line = Line::Dead;
-        self.mending = true;
     }
 
     /// Takes up a line that was made, or has a lost one made.
@@ -352,35 +295,22 @@ impl Publisher {
         context: &'scope Context<'scope>,
         payloads: &mut Payloads,
     ) {
-        if !std::mem::take(&mut self.mending) {
-            return;
-        }
-        match self.made.take() {
-            None if matches!(self.line, Line::Dead) && !context.is_over() => {
-                self.line = line::reconnect(scope, context, self.role);
-            }
-            None => {}
-            Some(Err(error)) => {
-                self.result.lost.get_or_insert_with(|| error.to_string());
-                self.line = Line::Dead;
-            }
-            Some(Ok(made)) => self.resume(made, payloads),
+        if let Some(made) = self.wire.mend(scope, context) {
+            self.resume(made, payloads);
         }
     }
 
     /// Goes on with a new connection: what was in flight is sent again if the broker has the
     /// session still, and is given up if not.
     fn resume(&mut self, made: Made, payloads: &mut Payloads) {
-        self.result.reconnects += 1;
         self.outbound
             .set_window(self.window.min(made.welcome.receive_maximum));
         let mut link = made.link;
         if made.welcome.session_present {
-            self.result.resumed += 1;
             for resend in self.outbound.resume() {
                 let index = resend.message;
                 if resend.release {
-                    release(&mut link.outbox, self.level, resend.packet_id, index);
+                    release(&mut link.outbox, self.wire.level, resend.packet_id, index);
                     continue;
                 }
                 self.publish_again(&mut link, payloads, resend.packet_id, index);
@@ -388,7 +318,7 @@ impl Publisher {
         } else {
             self.outbound.forget();
         }
-        self.line = Line::Up(Box::new(link));
+        self.wire.line = Line::Up(Box::new(link));
     }
 
     fn publish_again(
@@ -398,7 +328,7 @@ impl Publisher {
         packet_id: u16,
         index: u32,
     ) {
-        let number = self.number();
+        let number = self.wire.number();
         let sentinel = payloads.sentinel(number);
         let record = self.result.records.get_mut(index as usize);
         // [MQTT-3.3.1-1]: DUP on any attempt but the first.
@@ -426,7 +356,7 @@ impl Publisher {
             payload,
         };
         let first = link.outbox.position();
-        let _ = write::publish(link.outbox.packet(), self.level, &publish);
+        let _ = write::publish(link.outbox.packet(), self.wire.level, &publish);
         if unwritten {
             link.outbox.mark(first, Token::Publish(index));
         }
@@ -434,10 +364,12 @@ impl Publisher {
 
     /// Says goodbye.
     pub(super) fn end(mut self) -> PublisherResult {
-        if let Some(link) = self.line.link() {
-            handshake::write_disconnect(link, self.level, true);
-            let _ = link.flush(|_| {});
+        self.wire.end();
+        PublisherResult {
+            reconnects: self.wire.reconnects,
+            resumed: self.wire.resumed,
+            lost: self.wire.lost,
+            ..self.result
         }
-        self.result
     }
 }

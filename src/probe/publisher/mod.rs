@@ -5,26 +5,20 @@ mod answers;
 mod client;
 
 use std::net::TcpStream;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::Scope;
 
-use nix::poll::{PollFd, PollFlags};
+use nix::poll::PollFd;
 
 use super::clock::{self, Stamp};
 use super::line::{Context, Made};
 use super::load::CpuTimes;
 use super::payload::Payloads;
-use super::wait;
+use super::wait::{self, NAP_NS, SHORT_NAP_NS};
 
 use client::Publisher;
 pub use client::PublisherResult;
-
-/// The longest sleep: flags are looked at in between.
-const NAP_NS: i64 = 20_000_000;
-/// While a line is being made.
-const SHORT_NAP_NS: i64 = 1_000_000;
 
 /// What the thread gives back.
 #[derive(Debug)]
@@ -50,15 +44,8 @@ pub(super) fn run<'scope>(
         .collect();
     while !is_over(context, &publishers) {
         // The sockets change only when a line is lost or made again.
-        let sockets: Vec<(usize, Arc<TcpStream>)> = publishers
-            .iter_mut()
-            .enumerate()
-            .filter_map(|(index, publisher)| Some((index, publisher.socket()?)))
-            .collect();
-        let mut set: Vec<PollFd<'_>> = sockets
-            .iter()
-            .map(|(_, socket)| PollFd::new(socket.as_fd(), PollFlags::POLLIN))
-            .collect();
+        let sockets = wait::sockets(publishers.iter_mut().map(|publisher| &mut publisher.wire));
+        let mut set = wait::poll_set(&sockets);
         let mut changed = false;
         while !changed && !is_over(context, &publishers) {
             let until = send(context, &mut publishers, &mut payloads, &mut changed);
@@ -97,8 +84,8 @@ fn send(
     let mut until = now.plus(NAP_NS);
     for publisher in publishers {
         publisher.pump(context, payloads, now);
-        *changed |= publisher.needs_mending();
-        if publisher.is_making() {
+        *changed |= publisher.wire.needs_mending();
+        if publisher.wire.is_making() {
             until = until.min(now.plus(SHORT_NAP_NS));
         }
         until = until.min(publisher.wake_at(context));
@@ -116,21 +103,18 @@ fn receive(
     until: Stamp,
 ) -> bool {
     for ((index, _), entry) in sockets.iter().zip(&mut *set) {
-        let mut events = PollFlags::POLLIN;
-        events.set(PollFlags::POLLOUT, publishers[*index].wants_write());
-        entry.set_events(events);
+        wait::ask(entry, publishers[*index].wire.wants_write());
     }
     if !wait::wait(set, clock::now(), until) {
         return false;
     }
     let mut lost = false;
     for ((index, _), entry) in sockets.iter().zip(set) {
-        let ready = entry.revents().unwrap_or(PollFlags::empty());
         let publisher = &mut publishers[*index];
-        if ready.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR) {
+        if wait::is_readable(entry) {
             publisher.read(context);
         }
-        lost |= publisher.needs_mending();
+        lost |= publisher.wire.needs_mending();
     }
     lost
 }

@@ -1,30 +1,21 @@
 //! The subscribing side of a cell: all subscribers on one thread.
 
 mod client;
+mod ledger;
 mod notes;
 
-use std::net::TcpStream;
-use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::Scope;
-
-use nix::poll::{PollFd, PollFlags};
 
 use super::clock::{self, Stamp};
 use super::line::{Context, Made};
 use super::load::CpuTimes;
 use super::payload::Payloads;
-use super::wait;
+use super::wait::{self, NAP_NS, SHORT_NAP_NS};
 
 use client::Subscriber;
-pub use client::SubscriberResult;
-use notes::Expected;
-
-/// The longest sleep: flags are looked at in between.
-const NAP_NS: i64 = 20_000_000;
-/// While a line is being made.
-const SHORT_NAP_NS: i64 = 1_000_000;
+pub use ledger::SubscriberResult;
+pub(super) use ledger::{Expected, Ledger};
 
 /// What the thread gives back.
 #[derive(Debug)]
@@ -59,10 +50,7 @@ pub(super) fn run<'scope>(
         .zip(CpuTimes::of_this_thread())
         .map(|(before, after)| after.since(before));
     Received {
-        subscribers: subscribers
-            .into_iter()
-            .map(|subscriber| subscriber.end(context.dialect.level))
-            .collect(),
+        subscribers: subscribers.into_iter().map(Subscriber::end).collect(),
         cpu,
     }
 }
@@ -74,28 +62,23 @@ fn serve(
     expected: &Expected,
     payloads: &Payloads,
 ) {
-    let sockets: Vec<(usize, Arc<TcpStream>)> = subscribers
-        .iter_mut()
-        .enumerate()
-        .filter_map(|(index, subscriber)| Some((index, subscriber.socket()?)))
-        .collect();
-    let mut set: Vec<PollFd<'_>> = sockets
-        .iter()
-        .map(|(_, socket)| PollFd::new(socket.as_fd(), PollFlags::POLLIN))
-        .collect();
+    let sockets = wait::sockets(
+        subscribers
+            .iter_mut()
+            .map(|subscriber| &mut subscriber.wire),
+    );
+    let mut set = wait::poll_set(&sockets);
     let mut changed = false;
     while !changed && !context.is_over() && !is_answered(context, subscribers) {
         let now = clock::now();
         let mut nap = NAP_NS;
         for ((index, _), entry) in sockets.iter().zip(&mut set) {
-            let mut events = PollFlags::POLLIN;
-            events.set(PollFlags::POLLOUT, subscribers[*index].wants_write());
-            entry.set_events(events);
+            wait::ask(entry, subscribers[*index].wire.wants_write());
         }
         for subscriber in &mut *subscribers {
             subscriber.look(now);
-            changed |= subscriber.needs_mending();
-            if subscriber.is_making() {
+            changed |= subscriber.wire.needs_mending();
+            if subscriber.wire.is_making() {
                 nap = SHORT_NAP_NS;
             }
         }
@@ -103,38 +86,50 @@ fn serve(
             continue;
         }
         for ((index, _), entry) in sockets.iter().zip(&set) {
-            let ready = entry.revents().unwrap_or(PollFlags::empty());
-            if !ready.is_empty() {
+            if entry.any().unwrap_or(false) {
                 subscribers[*index].serve(context, expected, payloads);
-                changed |= subscribers[*index].needs_mending();
+                changed |= subscribers[*index].wire.needs_mending();
             }
         }
     }
 }
 
 /// So long the broker may take to finish its own handshakes when all messages have come.
-const HANDSHAKES_NS: i64 = 2_000_000_000;
+pub(super) const HANDSHAKES_NS: i64 = 2_000_000_000;
 
-/// Whether all that was published has come, or will not come any more: a sentinel came behind
-/// what is missing, and what is missing is late by now. Says so to the publishers, and waits for
-/// the rest of the broker's handshakes.
+/// Whether all that was published has come, or will not come any more, and the rest of the
+/// broker's handshakes is done or was waited for.
 fn is_answered(context: &Context<'_>, subscribers: &mut [Subscriber]) -> bool {
+    let ledgers = subscribers.iter().map(|subscriber| &subscriber.ledger);
+    let Some(drained) = drained_since(context, ledgers) else {
+        return false;
+    };
+    clock::now().since(drained) > HANDSHAKES_NS
+        || subscribers.iter_mut().all(Subscriber::is_complete)
+}
+
+/// Since when all that was published has come, or will not come any more: a sentinel came behind
+/// what is missing, and what is missing is late by now. Says so to the publishers.
+pub(super) fn drained_since<'l>(
+    context: &Context<'_>,
+    mut ledgers: impl Iterator<Item = &'l Ledger> + Clone,
+) -> Option<Stamp> {
     let publishers = u64::from(context.plan.publishers);
     if context.done.load(Ordering::Relaxed) < publishers {
-        return false;
+        return None;
     }
-    let now = clock::now();
     if !context.drained.load(Ordering::Relaxed) {
+        let now = clock::now();
         let last = Stamp::from_nanos(context.last_ns.load(Ordering::Relaxed));
         let overdue = now.since(last) > context.plan.deadline_ns;
-        let all_came = subscribers.iter().all(Subscriber::has_everything);
-        let nothing_follows = || overdue && subscribers.iter().all(Subscriber::has_sentinels);
-        if !(all_came || nothing_follows()) {
-            return false;
+        let all_came = ledgers.clone().all(|ledger| ledger.missing() == 0);
+        if !(all_came || overdue && ledgers.all(Ledger::has_sentinels)) {
+            return None;
         }
         context.drained_ns.store(now.as_nanos(), Ordering::Relaxed);
         context.drained.store(true, Ordering::Release);
     }
-    let drained = Stamp::from_nanos(context.drained_ns.load(Ordering::Relaxed));
-    now.since(drained) > HANDSHAKES_NS || subscribers.iter_mut().all(Subscriber::is_complete)
+    Some(Stamp::from_nanos(
+        context.drained_ns.load(Ordering::Relaxed),
+    ))
 }
