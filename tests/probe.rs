@@ -7,6 +7,8 @@ mod tool;
 
 #[path = "probe/captured.rs"]
 mod captured;
+#[path = "probe/clients.rs"]
+mod clients;
 #[path = "probe/faults.rs"]
 mod faults;
 #[path = "probe/hostile.rs"]
@@ -377,90 +379,6 @@ fn direct(port: u16) -> Direct {
         port,
         timeout: std::time::Duration::from_secs(5),
     }
-}
-
-/// mosquitto_sub gets what we publish, payloads of the size that was asked for; and we get what
-/// mosquitto_pub publishes, and do not take it for ours.
-#[test]
-fn other_programs_and_the_probe_understand_each_other() {
-    let Some(broker) = broker() else { return };
-    let plan = CellPlan {
-        run: 77,
-        qos: 1,
-        subscriber_qos: 1,
-        payload_bytes: 100,
-        rate: Some(200.0),
-        extent: Extent::Count(50),
-        ..CellPlan::default()
-    };
-    let port = broker.port.to_string();
-    let listener = Command::new("mosquitto_sub")
-        .args([
-            "-p",
-            &port,
-            "-q",
-            "1",
-            "-t",
-            "mqttscope/#",
-            "-t",
-            "$SYS/broker/uptime",
-            "-F",
-            "%t %l %q",
-        ])
-        .stdout(Stdio::piped())
-        .spawn();
-    let Ok(mut listener) = listener else {
-        return may_skip("mosquitto_sub");
-    };
-    let mut lines = BufReader::new(listener.stdout.take().unwrap()).lines();
-    // The retained uptime says that the subscription stands.
-    assert!(lines.next().unwrap().unwrap().starts_with("$SYS"));
-    let topic = plan.topic(0);
-    let mut published = false;
-    let mut watch = |_| {
-        if !published {
-            published = true;
-            for _ in 0..3 {
-                let status = Command::new("mosquitto_pub")
-                    .args([
-                        "-p",
-                        &port,
-                        "-q",
-                        "1",
-                        "-t",
-                        &topic,
-                        "-m",
-                        "a stranger's message",
-                    ])
-                    .status();
-                assert!(status.unwrap().success());
-            }
-        }
-        true
-    };
-    let result = probe::run_cell(
-        &plan,
-        &dialect(ProtocolLevel::V5),
-        &direct(broker.port),
-        &mut watch,
-    );
-    let result = result.unwrap();
-    assert!(
-        result
-            .samples()
-            .all(|sample| sample.outcome == Outcome::Delivered)
-    );
-    assert_eq!(result.subscribers[0].foreign, 3);
-    let ours = format!("{topic} 100 1");
-    let got = lines
-        .map_while(Result::ok)
-        .filter(|line| !line.starts_with("$SYS"))
-        .take(53)
-        .filter(|line| *line == ours)
-        .count();
-    assert_eq!(got, 50);
-    listener.kill().unwrap();
-    listener.wait().unwrap();
 }
 
 /// A broker that is gone for good: what was sent until then is kept, what was not is named.

@@ -8,9 +8,12 @@ mod tool;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::process::Command;
+use std::time::Duration;
 
 use mosquitto::Mosquitto;
+use mqttscope::ProtocolLevel;
 use mqttscope::broker::{Broker, Config, Faults, Limits, Qos2Forwarding};
+use mqttscope::probe::{Credentials, Dialect, Direct, clear_retained};
 use serde_json::{Value, json};
 use tool::{may_skip, mqttscope};
 
@@ -243,4 +246,36 @@ fn a_broker_that_says_nothing_of_itself_is_measured_all_the_same() {
         .iter()
         .filter(|cell| !cell["after"]["uptime_s"].is_null());
     assert_eq!(counted.count(), 0, "{cells:?}");
+}
+
+/// Retained messages below a run's own topics are taken away, and no other.
+#[test]
+fn retained_messages_are_taken_away() {
+    let Some(broker) = Mosquitto::anonymous() else {
+        return may_skip("mosquitto");
+    };
+    let port = broker.port.to_string();
+    for topic in ["mine/a", "mine/b/c", "yours/a"] {
+        let mut publish = Command::new("mosquitto_pub");
+        publish.args(["-p", &port, "-r", "-t", topic, "-m", "kept"]);
+        let Ok(status) = publish.status() else {
+            return may_skip("mosquitto_pub");
+        };
+        assert!(status.success());
+    }
+    let direct = Direct {
+        host: "127.0.0.1".into(),
+        port: broker.port,
+        timeout: Duration::from_secs(5),
+    };
+    let dialect = Dialect {
+        level: ProtocolLevel::V5,
+        tls: None,
+        credentials: Credentials::default(),
+        timeout: Duration::from_secs(5),
+    };
+    let clear = |prefix| clear_retained(&direct, &dialect, prefix, 1);
+    assert_eq!(clear("mine"), Ok(2));
+    assert_eq!(clear("mine"), Ok(0));
+    assert_eq!(clear("yours"), Ok(1));
 }

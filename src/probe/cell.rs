@@ -11,11 +11,12 @@ use super::error::{CellError, LinkError};
 use super::handshake::Welcome;
 use super::line::{self, Context, Made};
 use super::load::CpuTimes;
-use super::plan::CellPlan;
+use super::plan::{CellPlan, ClientKind};
 use super::publisher::{self, Published, PublisherResult};
 use super::record::{MessageRecord, Reception, outcome};
 use super::subscriber::{self, Received, SubscriberResult};
 use super::target::{Connector, Dialect, Role};
+use super::tested;
 
 /// What a cell gave.
 #[derive(Debug)]
@@ -175,9 +176,8 @@ pub fn run_cell(
     };
     let subscribers = connect_all(&context, plan.subscribers, Role::Subscriber)?;
     let publishers = connect_all(&context, plan.publishers, Role::Publisher)?;
-    let welcome = match publishers.first() {
-        Some(made) => made.welcome,
-        None => return Err(CellError::Plan("no publisher".into())),
+    let Some(welcome) = publishers.welcome() else {
+        return Err(CellError::Plan("no publisher".into()));
     };
     check_welcome(plan, &welcome)?;
     let result = thread::scope(|scope| {
@@ -223,12 +223,31 @@ pub fn knock(
     })
 }
 
+/// The clients of one side, connected.
+enum Side {
+    Measuring(Vec<Made>),
+    Rumqttc(tested::Opened),
+}
+
+impl Side {
+    /// What the broker said of itself to the first of them.
+    fn welcome(&self) -> Option<Welcome> {
+        match self {
+            Self::Measuring(made) => made.first().map(|made| made.welcome),
+            Self::Rumqttc(opened) => opened.welcome(),
+        }
+    }
+}
+
 fn connect_all(
     context: &Context<'_>,
     count: u32,
     role: fn(u32) -> Role,
-) -> Result<Vec<Made>, CellError> {
-    (0..count)
+) -> Result<Side, CellError> {
+    if context.plan.client == ClientKind::Rumqttc {
+        return tested::open(context, count, role).map(Side::Rumqttc);
+    }
+    let made: Result<Vec<Made>, CellError> = (0..count)
         .map(|number| {
             // The first connection begins a session of its own, whatever was there before: but a
             // clean start at level 4 would not keep it, and the identifiers are new to the broker.
@@ -238,7 +257,8 @@ fn connect_all(
                 error,
             })
         })
-        .collect()
+        .collect();
+    made.map(Side::Measuring)
 }
 
 /// Whether the broker takes what the plan asks for.
@@ -265,7 +285,7 @@ fn check_welcome(plan: &CellPlan, welcome: &Welcome) -> Result<(), CellError> {
 fn measure<'scope>(
     scope: &'scope Scope<'scope, '_>,
     context: &'scope Context<'scope>,
-    (publishers, subscribers): (Vec<Made>, Vec<Made>),
+    (publishers, subscribers): (Side, Side),
     started: Stamp,
     watch: &mut dyn FnMut(CellProgress) -> bool,
 ) -> Result<(Published, Received), CellError> {
@@ -277,14 +297,16 @@ fn measure<'scope>(
     let failed = |error: std::io::Error| CellError::Thread(error.to_string());
     let subscribing = thread::Builder::new()
         .name("subscribers".into())
-        .spawn_scoped(scope, move || {
-            subscriber::run(scope, context, subscribers, &counts)
+        .spawn_scoped(scope, move || match subscribers {
+            Side::Measuring(made) => subscriber::run(scope, context, made, &counts),
+            Side::Rumqttc(opened) => tested::subscribe(context, opened, &counts),
         })
         .map_err(failed)?;
     let publishing = thread::Builder::new()
         .name("publishers".into())
-        .spawn_scoped(scope, move || {
-            publisher::run(scope, context, publishers, started)
+        .spawn_scoped(scope, move || match publishers {
+            Side::Measuring(made) => publisher::run(scope, context, made, started),
+            Side::Rumqttc(opened) => tested::publish(context, opened, started),
         })
         .map_err(|error| {
             context.stop.store(true, Ordering::Relaxed);

@@ -42,6 +42,8 @@ pub enum LinkError {
     Broken(io::Error),
     /// What came is no MQTT.
     Garbage(String),
+    /// A client that is not this crate's says so, in its own words.
+    Client(String),
     /// A packet was announced that is longer than anything that was asked for.
     TooLong {
         /// Bytes announced.
@@ -125,6 +127,9 @@ impl fmt::Display for LinkError {
                     f,
                     "what the broker sent is no MQTT: {detail}; is this its port?"
                 )
+            }
+            Self::Client(detail) => {
+                write!(f, "the client under test lost its connection: {detail}")
             }
             Self::TooLong { announced, allowed } => write!(
                 f,

@@ -18,6 +18,15 @@ impl CpuTimes {
         parse(&fs::read_to_string("/proc/thread-self/schedstat").ok()?)
     }
 
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            running: self.running.saturating_add(other.running),
+            waiting: self.waiting.saturating_add(other.waiting),
+        }
+    }
+
     /// What came on top since `earlier`.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Self {

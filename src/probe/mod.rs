@@ -5,13 +5,14 @@
 //! conditions are measured ([`blocks`]), what is in flight ([`outbound`], [`inbound`]), what is
 //! inside a message ([`payload`]), what became of it ([`record`]), and whether the measurement can
 //! be trusted ([`distrust`]). Around them is a client with stamps at the socket: one thread for
-//! all publishers, one for all subscribers, non-blocking sockets, no runtime. [`run_cell`]
-//! measures one condition once.
+//! all publishers, one for all subscribers, non-blocking sockets, no runtime; or, as the client
+//! under test, rumqttc. [`run_cell`] measures one condition once.
 
 pub mod blocks;
 mod cell;
 pub mod check;
 pub mod clock;
+mod control;
 pub mod design;
 pub mod distrust;
 mod error;
@@ -34,17 +35,19 @@ mod subscriber;
 pub mod sys;
 pub mod tally;
 mod target;
+mod tested;
 mod tls;
 mod wait;
 
 pub use cell::{CellProgress, CellResult, Sample, knock, run_cell};
+pub use control::clear_retained;
 pub use error::{CellError, LinkError, TlsError};
 pub use host::host_record;
 pub use inbox::Inbox;
 pub use link::Link;
 pub use load::CpuTimes;
 pub use outbox::{Outbox, Progress, Token};
-pub use plan::{CellPlan, Limits};
+pub use plan::{CellPlan, ClientKind, Limits};
 pub use publisher::PublisherResult;
 pub use record::{MessageRecord, Reception};
 pub use schedule::{Arrivals, Extent};

@@ -23,6 +23,28 @@ impl Default for Limits {
     }
 }
 
+/// Which client is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientKind {
+    /// That of this crate, with stamps at the socket.
+    #[default]
+    Measuring,
+    /// rumqttc, with stamps where its events come out.
+    Rumqttc,
+}
+
+impl ClientKind {
+    /// As it stands in the column `client` of cells.csv.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Measuring => "measuring",
+            Self::Rumqttc => "rumqttc",
+        }
+    }
+}
+
 /// One cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -61,6 +83,8 @@ pub struct CellPlan {
     pub keep_session: bool,
     /// Something is going to disturb the connections: a lost one is no surprise.
     pub disturbed: bool,
+    /// Which client is measured.
+    pub client: ClientKind,
     /// What topics begin with.
     pub topic_prefix: String,
     /// What is taken for valid.
@@ -87,6 +111,7 @@ impl Default for CellPlan {
             seed: 1,
             keep_session: false,
             disturbed: false,
+            client: ClientKind::Measuring,
             topic_prefix: "mqttscope".into(),
             limits: Limits::default(),
         }

@@ -157,6 +157,12 @@ pub trait Connector: Send + Sync {
     ///
     /// What the system says.
     fn connect(&self, role: Role) -> io::Result<TcpStream>;
+
+    /// Host and port, for clients that make their connections themselves; `None` where there is
+    /// no such address.
+    fn address(&self) -> Option<(&str, u16)> {
+        None
+    }
 }
 
 impl<F: Fn(Role) -> io::Result<TcpStream> + Send + Sync> Connector for F {
@@ -190,6 +196,10 @@ impl Connector for Direct {
             }
         }
         Err(last)
+    }
+
+    fn address(&self) -> Option<(&str, u16)> {
+        Some((&self.host, self.port))
     }
 }
 

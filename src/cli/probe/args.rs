@@ -144,9 +144,14 @@ pub(super) struct DesignArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct ConnectionArgs {
-    /// The version of MQTT
-    #[arg(long, value_enum, default_value = "5")]
-    pub(super) mqtt: Version,
+    /// The client under test: the measuring one, with stamps at the socket, or rumqttc, with stamps
+    /// where its events come out
+    #[arg(long, value_enum, default_value = "measuring")]
+    pub(super) client: Client,
+
+    /// The version of MQTT (5; with --client rumqttc 3.1.1, and no other)
+    #[arg(long, value_enum)]
+    pub(super) mqtt: Option<Version>,
 
     /// Trust these CAs (PEM) instead of the system's
     #[arg(long, value_name = "FILE")]
@@ -227,6 +232,14 @@ pub(super) enum Forwarding {
     Pubrel,
     /// When it came
     Publish,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Client {
+    /// This program's own
+    Measuring,
+    /// rumqttc 0.25
+    Rumqttc,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -7,7 +7,9 @@ use crate::cli::error::Failure;
 use crate::mqtt::ProtocolLevel;
 use crate::probe::design::Design;
 use crate::probe::tally::Tally;
-use crate::probe::{Arrivals, CellPlan, CellProgress, Credentials, Dialect, Extent, run_cell};
+use crate::probe::{
+    Arrivals, CellPlan, CellProgress, ClientKind, Credentials, Dialect, Extent, run_cell,
+};
 use crate::results::delay;
 
 use super::args::Forwarding;
@@ -40,8 +42,12 @@ pub(super) fn measure(
     goes_on: &dyn Fn() -> bool,
 ) -> Result<Vec<Floor>, Failure> {
     let site = Site::embedded(Forwarding::Pubrel, timeout)?;
+    let client = design.base.client;
     let dialect = Dialect {
-        level: ProtocolLevel::V5,
+        level: match client {
+            ClientKind::Measuring => ProtocolLevel::V5,
+            ClientKind::Rumqttc => ProtocolLevel::V3_1_1,
+        },
         tls: None,
         credentials: Credentials::default(),
         timeout,
@@ -51,6 +57,7 @@ pub(super) fn measure(
         let plan = CellPlan {
             run: design.base.run,
             cell: 0,
+            client,
             qos,
             subscriber_qos: qos,
             payload_bytes: design.payload_bytes.iter().min().copied().unwrap_or(16),

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::cli::error::Failure;
 use crate::probe::check::{Judgement, Site, Verdict, check};
+use crate::probe::clear_retained;
 use crate::results::escape;
 
 use super::args::ProbeArgs;
@@ -34,6 +35,7 @@ pub(super) fn run(arguments: &ProbeArgs) -> Result<(), Failure> {
         topic_prefix: &arguments.design.topic_prefix,
         run: rand::random(),
     };
+    let topics = site.topic_root();
     let mut written = Ok(());
     // Each as it is found: all of them take some seconds.
     let result = check(&site, |verdict| {
@@ -41,6 +43,9 @@ pub(super) fn run(arguments: &ProbeArgs) -> Result<(), Failure> {
             written = io::stdout().lock().write_all(line(verdict).as_bytes());
         }
     });
+    // A check that broke off may have left its retained message behind. Whoever cannot be asked any
+    // more keeps it.
+    let _ = clear_retained(&settings.site.control, &settings.dialect, &topics, site.run);
     written.map_err(Failure::stdout)?;
     let verdicts = result.map_err(|error| ProbeFailure::Check {
         broker: broker.clone(),

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::probe::clock::Epoch;
 use crate::probe::design::Design;
-use crate::probe::host_record;
+use crate::probe::{ClientKind, host_record};
 use crate::results::{BrokerRecord, ClockRecord, Manifest, PROBE_SCHEMA};
 
-use super::args::{ConnectionArgs, FaultArgs, Forwarding, ProbeArgs, Version};
+use super::args::{Client, ConnectionArgs, FaultArgs, Forwarding, ProbeArgs, Version};
 use super::settings::Settings;
 
 /// Everything that is needed to go on with a run, but for user name and password.
@@ -34,9 +34,10 @@ impl RunPlan {
             url: settings.url.to_string(),
             embedded: settings.embedded,
             faults: settings.faults.clone(),
-            mqtt: match connection.mqtt {
-                Version::V311 => "3.1.1",
-                Version::V5 => "5",
+            mqtt: if settings.dialect.level.is_v5() {
+                "5"
+            } else {
+                "3.1.1"
             }
             .to_owned(),
             ca: connection.ca.clone(),
@@ -50,11 +51,15 @@ impl RunPlan {
     /// As if the same had been typed.
     pub(super) fn connection(&self, typed: &ConnectionArgs) -> ConnectionArgs {
         ConnectionArgs {
-            mqtt: if self.mqtt == "5" {
+            client: match self.design.base.client {
+                ClientKind::Measuring => Client::Measuring,
+                ClientKind::Rumqttc => Client::Rumqttc,
+            },
+            mqtt: Some(if self.mqtt == "5" {
                 Version::V5
             } else {
                 Version::V311
-            },
+            }),
             ca: self.ca.clone(),
             cert: self.cert.clone(),
             key: self.key.clone(),
@@ -90,9 +95,26 @@ pub(super) fn new(plan: &RunPlan, settings: &Settings, epoch: Epoch, started_ns:
         },
         broker: broker(settings),
         options: options(plan),
+        notes: client_notes(base.client),
         plan: serde_json::to_value(plan).unwrap_or_default(),
         ..Manifest::default()
     }
+}
+
+/// What has to be known of the numbers of a client.
+fn client_notes(client: ClientKind) -> Vec<String> {
+    let notes: &[&str] = match client {
+        ClientKind::Measuring => &[],
+        ClientKind::Rumqttc => &[
+            "rumqttc is the client under test: sent_ns is when a message was handed to it, and the \
+             other stamps are when its events came out, after it had written the acknowledgements \
+             of all that it read at once; so QoS levels differ by that too",
+            "rumqttc: NODELAY is set, the largest packet is that of the payload, the window is its \
+             inflight; it never sets DUP, hands on copies of QoS 2 messages, and drops what was \
+             queued when the broker has no session any more (not_written)",
+        ],
+    };
+    notes.iter().map(|note| (*note).to_owned()).collect()
 }
 
 fn broker(settings: &Settings) -> BrokerRecord {
@@ -126,6 +148,7 @@ fn options(plan: &RunPlan) -> BTreeMap<String, serde_json::Value> {
     if let Some(faults) = plan.faults.describe() {
         set("faults", faults.into());
     }
+    set("client", base.client.name().into());
     set("mqtt", plan.mqtt.clone().into());
     set("qos", plan.design.qos.clone().into());
     set("sub-qos", plan.design.subscriber_qos.clone().into());

@@ -191,7 +191,7 @@ impl Run {
             link: None,
             packet_loss: None,
             fault: self.settings.faults.describe().map(Arc::from),
-            client: "measuring".into(),
+            client: plan.client.name().into(),
             epoch: self.epoch,
         };
         let row = rows::cell(&result, &tally, &labels);

@@ -9,12 +9,13 @@ use crate::cli::settings::duration;
 use crate::mqtt::{ProtocolLevel, topic};
 use crate::probe::design::Design;
 use crate::probe::{
-    Arrivals, BrokerUrl, CellPlan, Credentials, Dialect, Extent, Limits, Tls, TlsFiles, is_loopback,
+    Arrivals, BrokerUrl, CellPlan, ClientKind, Credentials, Dialect, Extent, Limits, Tls, TlsFiles,
+    is_loopback,
 };
 use crate::results::Formulas;
 
 use super::args::{
-    ConnectionArgs, DesignArgs, FaultArgs, Forwarding, ProbeArgs, TrustArgs, Version,
+    Client, ConnectionArgs, DesignArgs, FaultArgs, Forwarding, ProbeArgs, TrustArgs, Version,
 };
 use super::failure::ProbeFailure;
 use super::manifest::RunPlan;
@@ -76,6 +77,14 @@ impl Settings {
             plan.check()
                 .map_err(|error| ProbeFailure::Plan(error.to_string()))?;
         }
+        if design.base.client == ClientKind::Rumqttc && url.tls && faults != FaultArgs::default() {
+            return Err(ProbeFailure::Plan(
+                "--client rumqttc checks the broker's certificate for the name that it connects \
+                 to, which is the proxy's: with mqtts:// leave the faults out"
+                    .into(),
+            )
+            .into());
+        }
         if embedded.is_none() {
             guard(&url, &design, arguments.yes)?;
         }
@@ -127,7 +136,7 @@ fn dialect(
         .then(|| Tls::new(&url.host, &files).map_err(ProbeFailure::Tls))
         .transpose()?;
     Ok(Dialect {
-        level: match arguments.mqtt {
+        level: match version(arguments)? {
             Version::V311 => ProtocolLevel::V3_1_1,
             Version::V5 => ProtocolLevel::V5,
         },
@@ -135,6 +144,18 @@ fn dialect(
         credentials: credentials(arguments)?,
         timeout,
     })
+}
+
+/// The version that is asked for, or that of the client.
+pub(super) fn version(arguments: &ConnectionArgs) -> Result<Version, Failure> {
+    match (arguments.client, arguments.mqtt) {
+        (Client::Rumqttc, Some(Version::V5)) => Err(ProbeFailure::Plan(
+            "--client rumqttc speaks MQTT 3.1.1: leave --mqtt 5 out".into(),
+        )
+        .into()),
+        (Client::Rumqttc, _) => Ok(Version::V311),
+        (Client::Measuring, version) => Ok(version.unwrap_or(Version::V5)),
+    }
 }
 
 fn credentials(arguments: &ConnectionArgs) -> Result<Credentials, Failure> {
@@ -212,6 +233,10 @@ fn base(arguments: &ProbeArgs, seed: u64) -> Result<CellPlan, Failure> {
         seed,
         keep_session: arguments.connection.keep_session || arguments.faults.cuts(),
         disturbed: arguments.faults.disturbs(),
+        client: match arguments.connection.client {
+            Client::Measuring => ClientKind::Measuring,
+            Client::Rumqttc => ClientKind::Rumqttc,
+        },
         topic_prefix: prefix.to_owned(),
         limits: limits(&arguments.trust)?,
         ..CellPlan::default()

@@ -31,8 +31,14 @@ pub struct Site<'s> {
 }
 
 impl Site<'_> {
+    /// What every topic of the checks begins with.
+    #[must_use]
+    pub fn topic_root(&self) -> String {
+        format!("{}/check-{:08x}", self.topic_prefix, self.run)
+    }
+
     fn topic(&self, name: &str) -> String {
-        format!("{}/check-{:08x}/{name}", self.topic_prefix, self.run)
+        format!("{}/{name}", self.topic_root())
     }
 }
 

@@ -20,7 +20,7 @@ const MOST_WAITING: usize = 64 << 10;
 /// The number of the sentinel among the messages.
 const SENTINEL: u32 = u32::MAX;
 /// So long after one sentinel the next one is sent, if nobody has seen it.
-const SENTINEL_AGAIN_NS: i64 = 500_000_000;
+pub(in crate::probe) const SENTINEL_AGAIN_NS: i64 = 500_000_000;
 /// Reads of one socket before the others have their turn.
 const READS: usize = 4;
 

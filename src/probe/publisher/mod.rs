@@ -19,6 +19,7 @@ use super::wait::{self, NAP_NS, SHORT_NAP_NS};
 
 use client::Publisher;
 pub use client::PublisherResult;
+pub(super) use client::SENTINEL_AGAIN_NS;
 
 /// What the thread gives back.
 #[derive(Debug)]
