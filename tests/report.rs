@@ -5,6 +5,10 @@
     reason = "what was written or skipped belongs on the terminal"
 )]
 
+#[path = "report/experiments.rs"]
+mod experiments;
+#[path = "report/made_up.rs"]
+mod made_up;
 #[path = "common/tool.rs"]
 mod tool;
 
@@ -141,23 +145,29 @@ fn figures_and_page_are_as_they_were() {
     .map(OsStr::to_owned)
     .collect::<Vec<_>>();
     mqttscope(&arguments);
-    let snapshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/report");
-    let mut different = String::new();
-    for (name, bytes) in files(scratch.path()) {
-        // Outlines are long, and each letter of them stands in the page as text.
-        let kept = name == "report.html" || name == "plots/loss.svg";
+    let made = files(scratch.path());
+    for (name, bytes) in &made {
         if name.ends_with(".png") {
             assert!(bytes.starts_with(b"\x89PNG\r\n"), "{name}");
         }
-        if !kept {
-            continue;
-        }
+    }
+    // Outlines are long, and each letter of them stands in the page as text.
+    let kept = ["report.html", "plots/loss.svg"].map(|name| (name, &made[name][..]));
+    same_as_before("report", &kept);
+}
+
+/// Files are those in `tests/snapshots/DIRECTORY`.
+fn same_as_before(directory: &str, files: &[(&str, &[u8])]) {
+    let snapshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
+    let snapshots = snapshots.join(directory);
+    let mut different = String::new();
+    for (name, bytes) in files {
         let path = snapshots.join(name.replace('/', "-"));
         if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
             fs::create_dir_all(&snapshots).unwrap();
-            fs::write(&path, &bytes).unwrap();
+            fs::write(&path, bytes).unwrap();
             eprintln!("written: {}", path.display());
-        } else if fs::read(&path).ok().as_deref() != Some(&bytes[..]) {
+        } else if fs::read(&path).ok().as_deref() != Some(*bytes) {
             different += &format!("{name} differs from {}\n", path.display());
         }
     }
@@ -276,9 +286,13 @@ fn a_browser_shows_the_page_without_a_complaint() {
         &["report", "--compare"],
         &[&directory, &directory, Path::new("-o"), &other],
     ));
+    let probe = scratch.path().join("probe");
+    made_up::probe(&probe);
+    mqttscope(os(&["report"], &[&probe]));
     for page in [
         scratch.path().join("report.html"),
         other.join("compare.html"),
+        probe.join("report.html"),
     ] {
         let profile = tempfile::tempdir().unwrap();
         let output = Command::new(chromium)

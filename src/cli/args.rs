@@ -212,7 +212,7 @@ pub(super) struct ResultArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// A directory that analyze wrote
+    /// A directory that analyze, capture or probe wrote
     #[arg(value_name = "DIR")]
     pub(super) directory: PathBuf,
 

@@ -46,6 +46,8 @@ pub(super) enum Failure {
     Diagram(String),
     NoResults { path: PathBuf, detail: String },
     Unreadable { path: PathBuf, detail: String },
+    UnreadableRun { path: PathBuf, detail: String },
+    OfAnalysisOnly { option: &'static str, path: PathBuf },
     Probe(ProbeFailure),
     Live(LiveError),
     NoRight(String),
@@ -206,6 +208,17 @@ impl fmt::Display for Failure {
                 f,
                 "{} holds no results of analyze ({detail}); make them with: mqttscope analyze FILE -o {}",
                 path.display(),
+                path.display()
+            ),
+            Self::UnreadableRun { path, detail } => write!(
+                f,
+                "{}: {detail}; the directory is not as probe or study left it",
+                path.display()
+            ),
+            Self::OfAnalysisOnly { option, path } => write!(
+                f,
+                "{option} is for directories of analyze; {} holds an experiment (manifest.json): \
+                 its cells.csv and effects.csv have what there is to compare",
                 path.display()
             ),
             Self::Unreadable { path, detail } => write!(

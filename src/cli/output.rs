@@ -154,7 +154,10 @@ impl OutputDirectory {
         }
         for (directory, _) in DIRECTORIES {
             let prefix = format!("{directory}/");
-            let replaced = self.begun.iter().any(|name| name.starts_with(&prefix));
+            // A page comes with its figures, and there may be none.
+            let replaced = self.begun.iter().any(|name| {
+                name.starts_with(&prefix) || (directory == "plots" && name == "report.html")
+            });
             let path = self.path.join(directory);
             if !path.is_dir() || (self.earlier == Earlier::Kept && !replaced) {
                 continue;

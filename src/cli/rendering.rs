@@ -2,11 +2,12 @@
 //! tables, summary and histograms.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use hdrhistogram::Histogram;
 
-use crate::report::{self, DiagramOf, Digest, TableSource};
-use crate::results::Summary;
+use crate::report::{self, DiagramOf, Digest, Experiment, Figure, TableSource};
+use crate::results::{Manifest, Summary};
 use crate::stats::Delays;
 
 use super::args::DiagramArgs;
@@ -78,7 +79,7 @@ pub(super) fn digest(
     log: &[u8],
     tables: &dyn TableSource,
     diagrams: &[DiagramOf],
-    path: &std::path::Path,
+    path: &Path,
 ) -> Result<Digest, Failure> {
     let histograms = report::read_interval_log(log);
     let digest = Digest::read(summary, histograms, tables, diagrams).map_err(|error| {
@@ -107,15 +108,43 @@ pub(super) fn write(
 ) -> Result<(), Failure> {
     let figures = report::figures(digest);
     if wanted.plots {
-        for figure in &figures {
-            let name = &figure.name;
-            output.write(&format!("plots/{name}.svg"), figure.svg().as_bytes())?;
-            output.write(&format!("plots/{name}.png"), &figure.png())?;
-        }
+        plots(output, &figures)?;
     }
     if wanted.page {
         let page = report::page(digest, &figures, catalogue());
         output.write("report.html", page.as_bytes())?;
     }
     Ok(())
+}
+
+fn plots(output: &mut OutputDirectory, figures: &[Figure]) -> Result<(), Failure> {
+    for figure in figures {
+        let name = &figure.name;
+        output.write(&format!("plots/{name}.svg"), figure.svg().as_bytes())?;
+        output.write(&format!("plots/{name}.png"), &figure.png())?;
+    }
+    Ok(())
+}
+
+/// Reads the tables of an experiment, a probe or a study.
+pub(super) fn experiment(
+    manifest: Manifest,
+    tables: &dyn TableSource,
+    path: &Path,
+) -> Result<Experiment, Failure> {
+    Experiment::read(manifest, tables).map_err(|error| Failure::UnreadableRun {
+        path: path.to_owned(),
+        detail: error.to_string(),
+    })
+}
+
+/// Writes plots and the page of an experiment.
+pub(super) fn write_experiment(
+    output: &mut OutputDirectory,
+    experiment: &Experiment,
+) -> Result<(), Failure> {
+    let figures = report::experiment_figures(experiment);
+    plots(output, &figures)?;
+    let page = report::experiment_page(experiment, &figures);
+    output.write("report.html", page.as_bytes())
 }

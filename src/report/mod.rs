@@ -7,6 +7,7 @@
 
 mod compare;
 mod digest;
+mod experiment;
 mod figure;
 mod histograms;
 mod layout;
@@ -14,6 +15,7 @@ mod page;
 
 pub use compare::{Comparison, compare};
 pub use digest::{DiagramOf, Digest, DigestError, TableSource};
-pub use figure::{Figure, figures};
+pub use experiment::{Experiment, ExperimentError, page as experiment_page};
+pub use figure::{Figure, experiment_figures, figures};
 pub use histograms::{Named, interval_log, percentile_text, read_interval_log};
 pub use page::page;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::error::Failure;
 use crate::cli::experiment::Samples;
 use crate::cli::output::OutputDirectory;
+use crate::cli::rendering;
 use crate::probe::CellResult;
 use crate::probe::rows::{self, Labels};
 use crate::results::{CellRow, Formulas, Manifest, RowWriter, SampleRow, read_table};
@@ -126,6 +127,9 @@ impl Store {
         samples.histograms(&mut self.output, cells)?;
         samples.effects(&mut self.output, cells, manifest.seed)?;
         self.output.write("manifest.json", &json(manifest))?;
+        let path = self.output.path().to_owned();
+        let experiment = rendering::experiment(manifest.clone(), &self.output, &path)?;
+        rendering::write_experiment(&mut self.output, &experiment)?;
         self.output.commit()
     }
 }

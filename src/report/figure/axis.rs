@@ -128,6 +128,64 @@ impl Axis {
         (Self::new(Scale::Linear, 0.0, to, ticks.collect()), name)
     }
 
+    /// Delays in nanoseconds from none to at least `to` on a linear scale.
+    pub(super) fn lengths(to: f64) -> Self {
+        Self::amounts(to.max(1.0), |nanos| match nanos {
+            n if n <= 0.0 => "0".to_owned(),
+            n if n < 1e3 => format!("{} ns", plain(n)),
+            n if n < 1e6 => format!("{} µs", plain(n / 1e3)),
+            n if n < 1e9 => format!("{} ms", plain(n / 1e6)),
+            n => format!("{} s", plain(n / 1e9)),
+        })
+    }
+
+    /// Places of categories: the middle of the first at 0.5, of the second at 1.5.
+    pub(super) fn places(labels: impl Iterator<Item = String>) -> Self {
+        let ticks: Vec<(f64, String)> = (0..)
+            .zip(labels)
+            .map(|(index, label)| (f64::from(index) + 0.5, label))
+            .collect();
+        let to = ticks.len().max(1) as f64;
+        Self::new(Scale::Linear, 0.0, to, ticks)
+    }
+
+    /// Ratios around 1 on a logarithmic scale.
+    pub(super) fn ratios(low: f64, high: f64) -> Self {
+        let round: Vec<f64> = (-5..=6)
+            .flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power)))
+            .collect();
+        let below = round.iter().rev().find(|tick| **tick <= low.min(0.5));
+        let above = round.iter().find(|tick| **tick >= high.max(2.0));
+        let (from, to) = (
+            below.copied().unwrap_or(1e-5),
+            above.copied().unwrap_or(5e6),
+        );
+        let decades = (to / from).log10();
+        let ticks = round
+            .into_iter()
+            .filter(|tick| (from..=to).contains(tick))
+            // Whole powers of ten, and 2 and 5 between them where there are few.
+            .filter(|tick| decades < 4.0 || (tick.log10() - tick.log10().round()).abs() < 1e-6)
+            .map(|tick| (tick, format!("× {}", fine(tick))))
+            .collect();
+        Self::new(Scale::Logarithmic, from, to, ticks)
+    }
+
+    /// Leaves out labels that would touch in so many pixels, and their lines.
+    pub(super) fn thinned(mut self, width: i32) -> Self {
+        let mut free = f64::NEG_INFINITY;
+        let all = std::mem::take(&mut self.ticks);
+        for (value, label) in all {
+            let middle = self.place(value) * f64::from(width);
+            let half = f64::from(super::font::width(&label, 12.0)) * 0.5 * 1.16;
+            if middle - half >= free {
+                free = middle + half + 8.0;
+                self.ticks.push((value, label));
+            }
+        }
+        self
+    }
+
     /// Places of rows, the first on top; the rows' names are drawn by who has them.
     pub(super) fn rows(rows: usize) -> Self {
         Self::new(Scale::Linear, rows as f64, 0.0, Vec::new())
@@ -141,6 +199,11 @@ impl Axis {
     /// Leaves room before the beginning and behind the end: parts of the whole.
     pub(super) fn widen(&mut self, before: f64, after: f64) {
         (self.before, self.after) = (before, after);
+    }
+
+    /// Each tick: its value and its label.
+    pub(super) fn ticks(&self) -> &[(f64, String)] {
+        &self.ticks
     }
 
     /// The widest label, to leave room for it.
@@ -186,6 +249,19 @@ impl ValueFormatter<f64> for Axis {
         let tick = self.ticks.iter().find(|(known, _)| known == value);
         tick.map_or_else(String::new, |(_, label)| label.clone())
     }
+}
+
+/// A number of any size with the digits that it has, at most three.
+fn fine(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    if value.abs() >= 1.0 {
+        return plain(value);
+    }
+    let digits = (2.0 - value.abs().log10().floor()) as usize;
+    let text = format!("{value:.digits$}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// Exponents of the powers of ten around both, at least one decade.
@@ -239,6 +315,13 @@ mod tests {
         assert_eq!(labels(&Axis::quantiles(310)), "0 % 50 % 90 % 99 %");
         assert_eq!(labels(&Axis::amounts(7.0, plain)), "0 2 4 6 8");
         assert_eq!(labels(&Axis::shares(0.003)), "0.1 % 1 % 10 % 100 %");
+        assert_eq!(
+            labels(&Axis::lengths(2.3e6)),
+            "0 500 µs 1 ms 1.5 ms 2 ms 2.5 ms"
+        );
+        assert_eq!(labels(&Axis::ratios(0.9, 3.4)), "× 0.5 × 1 × 2 × 5");
+        let narrow = Axis::delays(1e3, 1e9).thinned(120);
+        assert!(narrow.labels().count() < 4, "{}", labels(&narrow));
         let (axis, unit) = Axis::elapsed(90.0);
         assert_eq!((labels(&axis).as_str(), unit), ("0 20 40 60 80", "s"));
         let (axis, unit) = Axis::elapsed(0.0);

@@ -14,7 +14,7 @@ use plotters::style::{Color, IntoFont, RGBColor, ShapeStyle, TextStyle};
 /// Width of every figure in pixels; a phone in landscape shows half of it, a page all.
 pub(super) const WIDTH: u32 = 880;
 /// Space around a drawing, in pixels.
-const MARGIN: i32 = 20;
+pub(super) const MARGIN: i32 = 20;
 /// On a page the reader's own font takes the place of Inter, and may be so much wider.
 const ROOM: f32 = 1.16;
 
@@ -62,8 +62,6 @@ pub(super) fn chart(
     (y, y_title): (Axis, &str),
     draw: impl FnOnce(&mut Plane<'_, '_>) -> Vec<Marker>,
 ) -> Figure {
-    let label_width = y.labels().map(|label| font::width(label, 12.0));
-    let left = label_width.fold(0.0, f32::max).ceil() as i32 + 10;
     plain(frame, |area, top| {
         if !y_title.is_empty() {
             text(
@@ -75,35 +73,10 @@ pub(super) fn chart(
                 HPos::Left,
             );
         }
-        let mut builder = ChartBuilder::on(area);
-        builder
-            .margin_top((top + 24) * SCALE)
-            .margin_left(MARGIN * SCALE)
-            .margin_right((MARGIN + 14) * SCALE)
-            .margin_bottom((MARGIN + 22) * SCALE)
-            .x_label_area_size(26 * SCALE)
-            .y_label_area_size(left * SCALE);
-        let Ok(mut plane) = builder.build_cartesian_2d(x, y) else {
-            return;
-        };
-        let labels = style(12, theme::MUTED);
-        let drawn = plane
-            .configure_mesh()
-            .light_line_style(theme::GRID.mix(0.0))
-            .bold_line_style(theme::GRID.stroke_width(10))
-            .axis_style(theme::AXIS.stroke_width(10))
-            .set_all_tick_mark_size(5 * SCALE)
-            .x_label_style(labels.clone())
-            .y_label_style(labels)
-            .x_labels(64)
-            .y_labels(64)
-            .draw();
-        debug_assert!(drawn.is_ok(), "a recorder takes everything");
-        let markers = draw(&mut plane);
-        drop(plane);
-        for (number, place, color) in markers {
-            marker(area, number, place, color);
-        }
+        let margins = [top + 24, MARGIN + 14, MARGIN + 22, MARGIN];
+        let left = label_width(&y);
+        let markers = plane(area, (margins, left), x, y, draw);
+        markers_on(area, markers);
         if !x_title.is_empty() {
             let (width, height) = area.dim_in_pixel();
             let place = (
@@ -113,6 +86,55 @@ pub(super) fn chart(
             text(area, x_title, 12, theme::MUTED, place, HPos::Right);
         }
     })
+}
+
+/// How much room the labels of a vertical axis take, in pixels.
+pub(super) fn label_width(axis: &Axis) -> i32 {
+    let widths = axis.labels().map(|label| font::width(label, 12.0));
+    widths.fold(0.0, f32::max).ceil() as i32 + 10
+}
+
+/// Axes, grid, and what `draw` adds, with margins (top, right, bottom, left) and room for the
+/// vertical axis' labels in pixels.
+pub(super) fn plane(
+    area: &Area<'_>,
+    ([top, right, bottom, left], labels): ([i32; 4], i32),
+    x: Axis,
+    y: Axis,
+    draw: impl FnOnce(&mut Plane<'_, '_>) -> Vec<Marker>,
+) -> Vec<Marker> {
+    let mut builder = ChartBuilder::on(area);
+    builder
+        .margin_top(top * SCALE)
+        .margin_left(left * SCALE)
+        .margin_right(right * SCALE)
+        .margin_bottom(bottom * SCALE)
+        .x_label_area_size(26 * SCALE)
+        .y_label_area_size(labels * SCALE);
+    let Ok(mut plane) = builder.build_cartesian_2d(x, y) else {
+        return Vec::new();
+    };
+    let labels = style(12, theme::MUTED);
+    let drawn = plane
+        .configure_mesh()
+        .light_line_style(theme::GRID.mix(0.0))
+        .bold_line_style(theme::GRID.stroke_width(10))
+        .axis_style(theme::AXIS.stroke_width(10))
+        .set_all_tick_mark_size(5 * SCALE)
+        .x_label_style(labels.clone())
+        .y_label_style(labels)
+        .x_labels(64)
+        .y_labels(64)
+        .draw();
+    debug_assert!(drawn.is_ok(), "a recorder takes everything");
+    draw(&mut plane)
+}
+
+/// Draws markers on the whole figure.
+pub(super) fn markers_on(area: &Area<'_>, markers: Vec<Marker>) {
+    for (number, place, color) in markers {
+        marker(area, number, place, color);
+    }
 }
 
 /// A drawing under a title, a caption and a legend; `draw` is told where that ends.
@@ -207,7 +229,7 @@ pub(super) fn line_style(color: RGBColor) -> ShapeStyle {
 }
 
 /// The marker of a series at a place in tenths of a pixel: a dot, square, triangle, diamond, …
-fn marker(area: &Area<'_>, number: usize, (x, y): (i32, i32), color: RGBColor) {
+pub(super) fn marker(area: &Area<'_>, number: usize, (x, y): (i32, i32), color: RGBColor) {
     let r = 40;
     let fill = color.filled();
     let drawn = match number % 6 {

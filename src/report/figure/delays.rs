@@ -171,14 +171,22 @@ fn cumulative(group: &Group, series: &[Series<'_>]) -> Figure {
     )
 }
 
-/// Draws (delay, share of observations up to it) as a staircase, without the steps that nobody
-/// can see, and some markers on it.
 fn draw(
     plane: &mut Plane<'_, '_>,
     series: &Series<'_>,
     place: impl Fn(f64, f64) -> (f64, f64),
 ) -> Vec<Marker> {
-    let histogram = series.histogram;
+    staircase(plane, (series.number, series.histogram), (5, 0.5), place)
+}
+
+/// Draws (delay, share of observations up to it) as a staircase, without the steps that nobody
+/// can see, and so many markers on it, the first after a part of the distance between them.
+pub(super) fn staircase(
+    plane: &mut Plane<'_, '_>,
+    (number, histogram): (usize, &Histogram<u64>),
+    (wanted, first): (usize, f64),
+    place: impl Fn(f64, f64) -> (f64, f64),
+) -> Vec<Marker> {
     let total = histogram.len() as f64;
     let mut points: Vec<(f64, f64)> = Vec::new();
     let (mut seen, mut share_before) = (0, 0.0);
@@ -196,12 +204,13 @@ fn draw(
             last = Some(at);
         }
     }
-    let color = theme::series(series.number);
+    let color = theme::series(number);
     let line = plane.draw_series(LineSeries::new(points.iter().copied(), line_style(color)));
     debug_assert!(line.is_ok());
-    let every = (points.len() / 5).max(1);
-    let marked = points.iter().skip(every / 2).step_by(every);
+    let every = (points.len() / wanted).max(1);
+    let skipped = (every as f64 * first) as usize;
+    let marked = points.iter().skip(skipped).step_by(every);
     marked
-        .map(|point| (series.number, plane.backend_coord(point), color))
+        .map(|point| (number, plane.backend_coord(point), color))
         .collect()
 }

@@ -32,16 +32,19 @@ pub(in crate::report) fn kinds(digest: &Digest) -> Vec<(&'static str, Proportion
     .collect()
 }
 
+/// One row of a figure of shares.
+pub(super) struct Share {
+    pub(super) name: String,
+    pub(super) share: Proportion,
+    /// Which colour and marker it has.
+    pub(super) number: usize,
+}
+
 pub(super) fn figure(digest: &Digest) -> Option<Figure> {
     let kinds = kinds(digest);
     if kinds.is_empty() {
         return None;
     }
-    let least = kinds.iter().filter_map(|(_, share)| match share.count {
-        0 => share.ci_high,
-        _ => share.ci_low,
-    });
-    let least = least.fold(0.01, f64::min);
     let frame = Frame {
         name: "loss".to_owned(),
         title: "Loss by kind".to_owned(),
@@ -51,59 +54,84 @@ pub(super) fn figure(digest: &Digest) -> Option<Figure> {
             .to_owned(),
         description: String::new(),
         legend: Vec::new(),
-        height: 92 + ROW * kinds.len() as u32,
+        height: 0,
     };
-    let rows = Axis::rows(kinds.len());
+    let rows = kinds.iter().enumerate();
+    let rows: Vec<Share> = rows
+        .map(|(row, (name, share))| Share {
+            name: (*name).to_owned(),
+            share: *share,
+            number: usize::from(row >= 4 || !name.starts_with("mess")),
+        })
+        .collect();
+    Some(shares(frame, ROW, &rows))
+}
+
+/// Shares below each other, each row so many pixels high; the frame's height does not matter.
+pub(super) fn shares(mut frame: Frame, height: u32, rows: &[Share]) -> Figure {
+    frame.height = 92 + height * rows.len() as u32;
+    let least = rows.iter().filter_map(|row| match row.share.count {
+        0 => row.share.ci_high,
+        _ => row.share.ci_low,
+    });
+    let least = least.fold(0.01, f64::min);
     let mut x = Axis::shares(least);
     // Names to the left and counts to the right have their room in the plot.
     x.widen(0.34, 0.30);
     let low = x.start();
-    Some(chart(frame, (x, "share →"), (rows, ""), |plane| {
-        let area = plane.plotting_area().strip_coord_spec();
-        let (x0, y0) = area.get_base_pixel();
-        let (width, _) = area.dim_in_pixel();
-        let mut markers = Vec::new();
-        for (row, (name, share)) in kinds.iter().enumerate() {
-            let middle = row as f64 + 0.5;
-            let at = |share: f64| {
-                let (x, y) = plane.backend_coord(&(share.max(low), middle));
-                (x - x0, y - y0)
-            };
-            let color = theme::series(usize::from(row >= 4 || !name.starts_with("mess")));
-            let y = at(1.0).1;
-            let name = fitted(name, 13.0, 240.0);
-            text(&area, &name, 13, theme::INK, (6, y / SCALE + 5), HPos::Left);
-            let (Some(low), Some(high)) = (share.ci_low, share.ci_high) else {
-                continue;
-            };
-            if share.count == 0 {
-                arrow(&area, at(high), color);
-            } else {
-                let line = vec![at(low), at(high)];
-                let whisker = PathElement::new(line, color.stroke_width(14));
-                let drawn = area.draw(&whisker);
-                debug_assert!(drawn.is_ok());
-                let (x, y) = at(share.ratio.unwrap_or(0.0));
-                markers.push((row, (x + x0, y + y0), color));
+    chart(
+        frame,
+        (x, "share →"),
+        (Axis::rows(rows.len()), ""),
+        |plane| {
+            let area = plane.plotting_area().strip_coord_spec();
+            let (x0, y0) = area.get_base_pixel();
+            let (width, _) = area.dim_in_pixel();
+            let mut markers = Vec::new();
+            for (
+                row,
+                Share {
+                    name,
+                    share,
+                    number,
+                },
+            ) in rows.iter().enumerate()
+            {
+                let middle = row as f64 + 0.5;
+                let at = |share: f64| {
+                    let (x, y) = plane.backend_coord(&(share.max(low), middle));
+                    (x - x0, y - y0)
+                };
+                let color = theme::series(*number);
+                let y = at(1.0).1;
+                let name = fitted(name, 13.0, 240.0);
+                text(&area, &name, 13, theme::INK, (6, y / SCALE + 5), HPos::Left);
+                let (Some(low), Some(high)) = (share.ci_low, share.ci_high) else {
+                    continue;
+                };
+                if share.count == 0 {
+                    arrow(&area, at(high), color);
+                } else {
+                    let line = vec![at(low), at(high)];
+                    let whisker = PathElement::new(line, color.stroke_width(14));
+                    let drawn = area.draw(&whisker);
+                    debug_assert!(drawn.is_ok());
+                    let (x, y) = at(share.ratio.unwrap_or(0.0));
+                    markers.push((row, (x + x0, y + y0), color));
+                }
+                let label = format!(
+                    "{} % · {} of {}",
+                    percent(share.ratio.unwrap_or(0.0)),
+                    grouped(share.count),
+                    grouped(share.of)
+                );
+                let right = width as i32 / SCALE - 4;
+                let at = (right, y / SCALE + 4);
+                text(&area, &label, 12, theme::MUTED, at, HPos::Right);
             }
-            let label = format!(
-                "{} % · {} of {}",
-                percent(share.ratio.unwrap_or(0.0)),
-                grouped(share.count),
-                grouped(share.of)
-            );
-            let right = width as i32 / SCALE - 4;
-            text(
-                &area,
-                &label,
-                12,
-                theme::MUTED,
-                (right, y / SCALE + 4),
-                HPos::Right,
-            );
-        }
-        markers
-    }))
+            markers
+        },
+    )
 }
 
 /// From the interval's end to lower shares.

@@ -4,10 +4,12 @@ mod axis;
 mod canvas;
 mod chart;
 mod delays;
+mod experiment;
 mod font;
 mod ladder;
 mod loss;
 mod over_time;
+mod panels;
 mod png;
 mod svg;
 mod theme;
@@ -17,6 +19,7 @@ use canvas::Canvas;
 
 use super::digest::Digest;
 
+pub use experiment::experiment_figures;
 pub(super) use loss::kinds as loss_kinds;
 
 /// A figure: a drawing with its name and what it shows.
