@@ -177,6 +177,23 @@ fn same_as_before(directory: &str, files: &[(&str, &[u8])]) {
     );
 }
 
+/// Without a message there is no delivery that could have been in time.
+#[test]
+fn nothing_to_deliver_is_not_called_delivered() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut summary: serde_json::Value =
+        serde_json::from_slice(&fs::read(full().join("summary.json")).unwrap()).unwrap();
+    summary["mqtt"]["packets"] = 0.into();
+    fs::write(scratch.path().join("summary.json"), summary.to_string()).unwrap();
+    let table = fs::read_to_string(full().join("deliveries.csv")).unwrap();
+    let header = table.lines().next().unwrap();
+    fs::write(scratch.path().join("deliveries.csv"), header).unwrap();
+    mqttscope(os(&["report"], &[scratch.path()]));
+    let page = fs::read_to_string(scratch.path().join("report.html")).unwrap();
+    assert!(page.contains("There was nothing to deliver."));
+    assert!(!page.contains("Every delivery arrived"));
+}
+
 /// findings.csv has no more than the first thousand of a code; the page counts as the summary does.
 #[test]
 fn findings_are_counted_as_in_the_summary() {

@@ -146,7 +146,7 @@ fn two_digits(value: f64) -> String {
         v if v >= 100.0 => format!("{value:.0}"),
         v if v >= 10.0 => format!("{value:.1}"),
         v if v >= 0.1 => format!("{value:.2}"),
-        v if v == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         v => {
             let digits = (1.0 - v.log10().floor()).clamp(2.0, 12.0) as usize;
             format!("{value:.digits$}")

@@ -31,7 +31,9 @@ pub(super) fn section(digest: &Digest, figures: &[Figure]) -> Markup {
                     @if !deliveries.basis.is_empty() {
                         p.small { "How receivers are known: " (list(&deliveries.basis)) "." }
                     }
-                    @if deliveries.trouble.total == 0 {
+                    @if deliveries.basis.values().all(|count| *count == 0) {
+                        p.none { "There was nothing to deliver." }
+                    } @else if deliveries.trouble.total == 0 {
                         p { "Every delivery arrived within the deadline, once." }
                     } @else {
                         h3 { "Lost, late, repeated or undetermined" }

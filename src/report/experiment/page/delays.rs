@@ -10,6 +10,9 @@ use crate::results::CellRow;
 use crate::time::TimeDelta;
 use maud::{Markup, html};
 
+/// A delay of a cell.
+type Delay = fn(&CellRow) -> Option<TimeDelta>;
+
 pub(super) fn section(experiment: &Experiment, figures: &[Figure]) -> Markup {
     html! {
         p.lead {
@@ -132,7 +135,7 @@ fn quantiles(experiment: &Experiment) -> Markup {
 /// The publisher's handshakes.
 pub(super) fn handshakes(experiment: &Experiment, figures: &[Figure]) -> Markup {
     use Column::{Number, Text};
-    let legs: [(&'static str, fn(&CellRow) -> Option<TimeDelta>); 5] = [
+    let legs: [(&'static str, Delay); 5] = [
         ("PUBLISH to PUBACK", |cell| cell.puback_median_ns),
         ("PUBLISH to PUBREC", |cell| cell.pubrec_median_ns),
         ("PUBREC to PUBREL", |cell| cell.pubrel_median_ns),

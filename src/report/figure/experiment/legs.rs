@@ -62,8 +62,11 @@ pub(super) fn figure(experiment: &Experiment) -> Option<Figure> {
     ))
 }
 
-/// The legs that a condition has, and the whole.
-fn parts(condition: &Condition<'_>) -> Option<(Vec<(usize, f64)>, Option<f64>)> {
+/// Nanoseconds by leg, and the whole at QoS 2.
+type Legs = (Vec<(usize, f64)>, Option<f64>);
+
+/// The legs that a condition has.
+fn parts(condition: &Condition<'_>) -> Option<Legs> {
     let legs = [
         condition.middle(|cell| cell.puback_median_ns),
         condition.middle(|cell| cell.pubrec_median_ns),
