@@ -203,6 +203,22 @@ fn an_outage_cuts_and_refuses_until_it_is_over() {
     }
 }
 
+/// Whoever begins again in the middle of an outage may connect at once.
+#[test]
+fn a_schedule_that_begins_again_has_its_listener() {
+    let listener = TcpListener::bind(anywhere()).unwrap();
+    let conditions = Conditions {
+        outage: Periodic::new(ms(1_000), ms(900)),
+        ..Conditions::default()
+    };
+    let proxy = Proxy::start(anywhere(), listener.local_addr().unwrap(), conditions).unwrap();
+    while TcpStream::connect(proxy.address()).is_ok() {
+        thread::sleep(ms(10));
+    }
+    proxy.restart();
+    TcpStream::connect(proxy.address()).unwrap();
+}
+
 #[test]
 fn a_target_that_is_not_there_is_as_without_proxy() {
     let nobody = TcpListener::bind(anywhere()).unwrap().local_addr().unwrap();

@@ -252,7 +252,12 @@ fn connect_all(
             // The first connection begins a session of its own, whatever was there before: but a
             // clean start at level 4 would not keep it, and the identifiers are new to the broker.
             let clean_start = !context.plan.keep_session || context.dialect.level.is_v5();
-            line::connect(context, role(number), clean_start).map_err(|error| CellError::Connect {
+            let connect = if context.plan.disturbed {
+                line::connect_patiently
+            } else {
+                line::connect
+            };
+            connect(context, role(number), clean_start).map_err(|error| CellError::Connect {
                 client: role(number).to_string(),
                 error,
             })

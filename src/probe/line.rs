@@ -263,8 +263,27 @@ fn introduction(plan: &CellPlan, role: Role, clean_start: bool) -> Introduction 
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Makes a lost line again, with growing pauses between the tries, for as long as the plan waits
-/// for the last messages.
+/// Connects with growing pauses between the tries, for as long as the plan waits for the last
+/// messages: what disturbs the connections may be at work.
+pub(super) fn connect_patiently(
+    context: &Context<'_>,
+    role: Role,
+    clean_start: bool,
+) -> Result<Made, LinkError> {
+    let began = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    let patience = Duration::from_nanos(context.plan.drain_ns.unsigned_abs());
+    loop {
+        let result = connect(context, role, clean_start);
+        if result.is_ok() || context.is_over() || began.elapsed() > patience {
+            return result;
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Makes a lost line again.
 fn reconnect<'scope>(
     scope: &'scope Scope<'scope, '_>,
     context: &'scope Context<'scope>,
@@ -272,18 +291,8 @@ fn reconnect<'scope>(
 ) -> Line {
     let (sender, receiver) = mpsc::sync_channel(1);
     let work = move || {
-        let began = Instant::now();
-        let mut pause = FIRST_PAUSE;
-        let patience = Duration::from_nanos(context.plan.drain_ns.unsigned_abs());
-        let result = loop {
-            thread::sleep(pause);
-            let result = connect(context, role, !context.plan.keep_session);
-            let over = context.is_over() || began.elapsed() > patience;
-            if result.is_ok() || over {
-                break result;
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        };
+        thread::sleep(FIRST_PAUSE);
+        let result = connect_patiently(context, role, !context.plan.keep_session);
         // Nobody waits for it any more if the cell has ended.
         let _ = sender.send(result);
     };

@@ -73,8 +73,9 @@ impl Relay {
         // By default the kernel may put off a timer by 50 µs to save a wake-up.
         let _ = nix::sys::prctl::set_timerslack(1);
         while !self.shared.is_stopped() {
-            if self.shared.takes_restart() {
+            if self.shared.is_restart_asked() {
                 self.restart();
+                self.shared.has_restarted();
             }
             self.follow_schedule();
             if !self.is_stalled {

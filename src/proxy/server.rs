@@ -4,9 +4,9 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, setsockopt,
@@ -19,6 +19,9 @@ use super::relay::Relay;
 
 /// Occurrences that are kept; the oldest beyond are forgotten.
 const KEPT_OCCURRENCES: usize = 10_000;
+
+/// How long a new start of the schedule is waited for.
+const RESTART_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Something that the schedule did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,9 +102,11 @@ impl Proxy {
     }
 
     /// Begins the schedule again, now: the first outage is as far away as the first one ever was.
+    /// Waits until connections are accepted again, should an outage have been on.
     pub fn restart(&self) {
-        self.shared.restart.store(true, Ordering::Release);
+        self.shared.ask_for_restart();
         self.wake();
+        self.shared.wait_for_restart();
     }
 
     /// What it did so far.
@@ -141,7 +146,8 @@ impl Drop for Proxy {
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     stop: AtomicBool,
-    restart: AtomicBool,
+    restart: Mutex<bool>,
+    restarted: Condvar,
     accepted: AtomicU64,
     cut: AtomicU64,
     bytes_to_target: AtomicU64,
@@ -157,8 +163,32 @@ impl Shared {
         self.stop.load(Ordering::Acquire)
     }
 
-    pub(super) fn takes_restart(&self) -> bool {
-        self.restart.swap(false, Ordering::AcqRel)
+    fn ask_for_restart(&self) {
+        *self.restart_asked() = true;
+    }
+
+    /// Whether the schedule is to begin again.
+    pub(super) fn is_restart_asked(&self) -> bool {
+        *self.restart_asked()
+    }
+
+    /// The schedule has begun again.
+    pub(super) fn has_restarted(&self) {
+        *self.restart_asked() = false;
+        self.restarted.notify_all();
+    }
+
+    /// Not for ever: the proxy's thread may have ended for want of memory.
+    fn wait_for_restart(&self) {
+        let asked = self.restart_asked();
+        drop(
+            self.restarted
+                .wait_timeout_while(asked, RESTART_PATIENCE, |asked| *asked),
+        );
+    }
+
+    fn restart_asked(&self) -> std::sync::MutexGuard<'_, bool> {
+        self.restart.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn drain(&self, waker: &mut UnixStream) {
