@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::delivery::DeliveryRecord;
-use crate::lint::{self, Closed, Examined, Finding, Linter, Place, Seen, Sink, Unread};
+use crate::lint::{self, Closed, Examined, Finding, Linter, Place, Sink, Unread};
 use crate::mqtt::Packet;
 use crate::results::{FindingRow, Formulas, Rate, RowWriter, Summary, Text, TopicRow, Verbatim};
 use crate::session::{self, DelayKind, ExchangeRecord, SessionRecord, SubscriptionRecord, Towards};
@@ -241,27 +241,12 @@ impl<W: Write> session::Observer for Lints<W> {
 impl<W: Write> Observer for Lints<W> {
     #[inline]
     fn packet(&mut self, event: &PacketEvent<'_>) {
-        let seen = Seen {
-            state: event.state,
-            slot: event.slot,
-            towards: event.towards,
-            file: event.file,
-            frame: event.frame,
-            times: event.times,
-            header: event.header,
-            parsed: event.parsed,
-            topic: event.topic,
-            topic_hash: event.topic_hash,
-            missing: event.missing,
-            transmissions: event.transmissions,
-            violations: event.violations,
-        };
         let schemas = &self.schemas;
         let examine = |keys| match &event.parsed.packet {
             Packet::Publish(publish) => schemas.examine(event.topic, publish, keys),
             _ => Examined::default(),
         };
-        self.linter.packet(&seen, examine, &mut self.rows);
+        self.linter.packet(&event.seen, examine, &mut self.rows);
     }
 
     fn bad_length(&mut self, event: &BadLengthEvent<'_>) {

@@ -28,8 +28,9 @@ mod tables;
 mod totals;
 
 use crate::delivery::DeliveryRecord;
-use crate::mqtt::{FixedHeader, Parsed};
-use crate::session::{self, ConnectionState, PacketTimes, PerWay, SessionViolations, Towards};
+use crate::lint::Seen;
+use crate::mqtt::FixedHeader;
+use crate::session::{self, ConnectionState, PacketTimes, PerWay, Towards};
 use crate::tcp::{Connection, EndReason, Gap};
 use crate::time::{TimeDelta, Timestamp};
 
@@ -46,39 +47,23 @@ pub use totals::{ExchangeCounts, PublishCounts, Totals};
 /// A control packet, with everything that is known around it.
 #[derive(Clone, Copy, Debug)]
 pub struct PacketEvent<'a> {
-    /// The connection, after it took the packet.
-    pub state: &'a ConnectionState,
-    /// Index of the connection among those open; used again after it is closed.
-    pub slot: usize,
-    /// Which way the packet goes.
-    pub towards: Towards,
-    /// File of the frame that completed it.
-    pub file: u32,
-    /// Number of that frame within its file.
-    pub frame: u64,
-    /// When it was seen.
-    pub times: PacketTimes,
-    /// Its fixed header.
-    pub header: FixedHeader,
-    /// Its contents, as far as they could be parsed.
-    pub parsed: &'a Parsed<'a>,
-    /// The topic of a PUBLISH, with its alias resolved; `None` where the alias is not known.
-    pub topic: Option<&'a [u8]>,
-    /// [`name_hash`](crate::mqtt::topic::name_hash) of the topic.
-    pub topic_hash: u64,
+    /// What findings need of it. Whole, since they take every packet, and copying its parts costs
+    /// more than most of what is done with them.
+    pub seen: Seen<'a>,
     /// XXH3-64 of a PUBLISH's whole payload.
     pub payload_hash: Option<u64>,
-    /// Bytes of the packet that are missing from the capture.
-    pub missing: u32,
-    /// Rules of the conversation that it breaks.
-    pub violations: SessionViolations,
     /// Where the segments that carried it stand in the stream: first byte and one past the last.
     pub extent: (u64, u64),
-    /// How often a PUBLISH was sent by now, if all of its exchange was on this connection; 0 for
-    /// the first time.
-    pub transmissions: u32,
     /// Number of a PUBLISH in the tables, from 1.
     pub message: Option<u64>,
+}
+
+impl<'a> std::ops::Deref for PacketEvent<'a> {
+    type Target = Seen<'a>;
+
+    fn deref(&self) -> &Seen<'a> {
+        &self.seen
+    }
 }
 
 /// A packet whose remaining length is malformed: the rest of its stream cannot be read.

@@ -6,10 +6,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::delivery::{self, Deliveries, DeliveryRecord, DroppedDeliveries, Seen};
 use crate::frame::Frame;
+use crate::lint;
 use crate::mqtt::stream::{Framed, Input, Output};
 use crate::mqtt::topic::{leading_topic, name_hash};
 use crate::mqtt::{
-    Acknowledgment, FixedHeader, Packet, PacketType, Prefix, Violations, parse, parse_prefix,
+    Acknowledgment, FixedHeader, Packet, PacketType, Parsed, Prefix, Violations, parse_into,
+    parse_prefix,
 };
 use crate::session::{
     self, ConnectionState, DelayKind, DroppedState, ExchangeRecord, Grant, PacketTimes, Received,
@@ -1017,18 +1019,18 @@ pub(super) fn packet<O: Observer>(
     let header = found.header;
     state.infer_level(header.first_byte, found.body, header.remaining_length);
     let whole = found.body.len() == header.remaining_length as usize;
-    let mut parsed = if whole {
-        parse(header.first_byte, found.body, state.level)
+    let mut parsed = Parsed::default();
+    if whole {
+        parse_into(&mut parsed, header.first_byte, found.body, state.level);
     } else {
-        match parse_prefix(
+        let (Prefix::Parsed(prefix) | Prefix::NeedMore(prefix)) = parse_prefix(
             header.first_byte,
             found.body,
             header.remaining_length,
             state.level,
-        ) {
-            Prefix::Parsed(parsed) | Prefix::NeedMore(parsed) => parsed,
-        }
-    };
+        );
+        parsed = prefix;
+    }
     parsed.violations = parsed.violations.union(header.violations());
     let payload_hash = match &parsed.packet {
         Packet::Publish(publish) if whole => {
@@ -1124,21 +1126,23 @@ pub(super) fn packet<O: Observer>(
         count_violations(tee.totals, parsed.violations, violations);
     }
     tee.observer.packet(&PacketEvent {
-        state,
-        slot: books.slot,
-        towards,
-        file: found.last.file,
-        frame: found.last.frame,
-        times,
-        header,
-        parsed: &parsed,
-        topic,
-        topic_hash,
+        seen: lint::Seen {
+            state,
+            slot: books.slot,
+            towards,
+            file: found.last.file,
+            frame: found.last.frame,
+            times,
+            header,
+            parsed: &parsed,
+            topic,
+            topic_hash,
+            missing: found.missing,
+            transmissions: taken.transmissions,
+            violations,
+        },
         payload_hash,
-        missing: found.missing,
-        violations,
         extent: (found.first.start, found.last.end),
-        transmissions: taken.transmissions,
         message,
     });
 }

@@ -6,9 +6,10 @@ use crate::time::{TimeDelta, Timestamp};
 use super::filters::Granted;
 use super::slab::Slab;
 
-/// Who publishes or receives. What every message needs of it is one line of the cache, the first.
+/// Who publishes or receives. What every message needs of it is one line of the cache, the first,
+/// together with what the place says of itself.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub(super) struct Party {
     /// Tells parties apart for ever, also those whose place was used again.
     pub(super) serial: u32,
@@ -23,17 +24,19 @@ pub(super) struct Party {
     since: Timestamp,
     /// Before when bytes to it are missing, or [`NEVER`].
     gap: Timestamp,
-    /// Client identifier, address and port, or `$share/group/filter`.
-    pub(super) name: Box<[u8]>,
+    /// How long a message to it usually takes at most; [`UNKNOWN`] as long as nothing shows it.
+    usual: TimeDelta,
     pub(super) tap: u16,
     pub(super) is_group: bool,
     /// Its session outlives the connection, until `away_until` if a time is known.
     pub(super) persistent: bool,
+    /// It is found by its client identifier when it comes back.
+    pub(super) is_named: bool,
+    /// Client identifier, address and port, or `$share/group/filter`.
+    pub(super) name: Box<[u8]>,
     /// Members of a group, and those of them that are connected.
     pub(super) joined: u32,
     pub(super) members: u32,
-    /// It is found by its client identifier when it comes back.
-    pub(super) is_named: bool,
     /// Its connection: slot and number.
     pub(super) connection: Option<(usize, u64)>,
     pub(super) away_until: Option<Timestamp>,
@@ -45,9 +48,12 @@ pub(super) struct Party {
     pub(super) waiting: Vec<(u32, u64)>,
     /// Topics of which it has a stream.
     pub(super) topics: Vec<u32>,
-    /// How long a message to it usually takes at most, as far as that is known.
-    pub(super) usual: Option<TimeDelta>,
+    /// With it and what the slab adds, four lines.
+    padding: [u64; 3],
 }
+
+/// Stands for no duration.
+const UNKNOWN: TimeDelta = TimeDelta::MAX;
 
 /// Stands for no time, before all others.
 const NEVER: Timestamp = Timestamp::from_nanos(i64::MIN);
@@ -98,9 +104,14 @@ impl Party {
     /// Takes note of a delay about which there is no doubt.
     pub(super) fn learn(&mut self, delay: TimeDelta) {
         let nanos = delay.as_nanos().max(0);
-        let before = self.usual.map_or(0, TimeDelta::as_nanos);
+        let before = self.usual().map_or(0, TimeDelta::as_nanos);
         // A long delay counts at once, and is forgotten in the course of some fifty messages.
-        self.usual = Some(TimeDelta::from_nanos(nanos.max(before - before / 16)));
+        self.usual = TimeDelta::from_nanos(nanos.max(before - before / 16));
+    }
+
+    /// How long a message to it usually takes at most, as far as that is known.
+    pub(super) fn usual(&self) -> Option<TimeDelta> {
+        (self.usual != UNKNOWN).then_some(self.usual)
     }
 }
 
@@ -133,8 +144,9 @@ impl Parties {
             groups: Vec::new(),
             waiting: Vec::new(),
             topics: Vec::new(),
+            padding: [0; 3],
             gap: NEVER,
-            usual: None,
+            usual: UNKNOWN,
             refs: 0,
         })
     }

@@ -10,11 +10,13 @@ use super::slab::Slab;
 
 /// A topic at a broker. What every message needs of it is one line of the cache, the first.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub(super) struct Topic {
     pub(super) receivers: Vec<Receiver>,
-    /// The latest message that is kept: place and serial number.
-    pub(super) latest: (u32, u64),
+    /// Serial number of the latest message that is kept.
+    pub(super) latest: u64,
+    /// Its place.
+    pub(super) latest_place: u32,
     /// Its receivers, as of that generation of the broker's filters; 0 for never.
     pub(super) generation: u32,
     /// Messages that name it.
@@ -24,6 +26,8 @@ pub(super) struct Topic {
     pub(super) name: Box<[u8]>,
     /// By receiver: those of whose subscriptions nothing is known.
     pub(super) streams: SmallMap<u32, Stream>,
+    /// With it and what the slab adds, two lines.
+    padding: [u64; 1],
 }
 
 /// What a receiver whose SUBSCRIBE was not seen got of a topic.
@@ -111,8 +115,10 @@ impl Topics {
             watched: filters.watched(name),
             receivers: Vec::new(),
             refs: 0,
-            latest: (super::slab::NONE, 0),
+            latest: 0,
+            latest_place: super::slab::NONE,
             streams: SmallMap::default(),
+            padding: [0],
         });
         self.table
             .insert_unique(hash, (hash, place), |&(hash, _)| hash);

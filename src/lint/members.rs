@@ -17,8 +17,10 @@ enum Set {
     Few(Vec<u64>),
     /// HyperLogLog (Flajolet et al. 2007): per register the longest run of zeros.
     Many(Box<[u8; REGISTERS]>),
-    /// No room is left for more, so this is the least there are.
-    Full(Vec<u64>),
+    /// No room is left for more, so this is the least there are. Boxed, since it is rare, and all
+    /// of it then takes no more than a vector.
+    #[expect(clippy::box_collection)]
+    Full(Box<Vec<u64>>),
 }
 
 impl Default for Set {
@@ -32,14 +34,14 @@ impl Members {
     /// allocated by all sets together.
     pub(super) fn insert(&mut self, member: u64, room: &mut usize) -> bool {
         match &mut self.set {
-            Set::Few(known) | Set::Full(known) if known.contains(&member) => false,
+            Set::Few(known) if known.contains(&member) => false,
             Set::Few(known) if known.len() < FEW => {
                 let before = known.capacity();
                 if before == known.len() {
                     // One is the rule, and what a vector takes at least is four.
                     let more = if before == 0 { 1 } else { before.max(3) };
                     let Some(left) = room.checked_sub(more.saturating_mul(8)) else {
-                        self.set = Set::Full(std::mem::take(known));
+                        self.set = Set::Full(Box::new(std::mem::take(known)));
                         return false;
                     };
                     *room = left;
@@ -50,7 +52,7 @@ impl Members {
             }
             Set::Few(known) => {
                 let Some(left) = room.checked_sub(REGISTERS) else {
-                    self.set = Set::Full(std::mem::take(known));
+                    self.set = Set::Full(Box::new(std::mem::take(known)));
                     return false;
                 };
                 *room = left;
@@ -72,7 +74,8 @@ impl Members {
     /// How many, exactly up to 64, else estimated.
     pub(super) fn count(&self) -> u64 {
         match &self.set {
-            Set::Few(known) | Set::Full(known) => known.len() as u64,
+            Set::Few(known) => known.len() as u64,
+            Set::Full(known) => known.len() as u64,
             Set::Many(registers) => estimate(registers).max(FEW as u64),
         }
     }

@@ -62,13 +62,13 @@ pub struct Topic {
     /// Who published and who received last: mostly the same one again. 0 is nobody.
     latest: PerWay<u64>,
     name: Box<[u8]>,
+    keys: Option<Box<Keys>>,
     tap: u16,
     /// Kinds of payloads seen, a bit each.
     kinds: u8,
     legs: PerWay<Line>,
     publishers: Members,
     subscribers: Members,
-    keys: Option<Box<Keys>>,
     /// Messages with RETAIN to the broker since then.
     retained_since: Timestamp,
     retained: u64,

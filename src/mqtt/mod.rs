@@ -46,7 +46,7 @@ pub use packet::{
     Subscribe, Subscription, Subscriptions, Unsuback, Unsubscribe, Will,
 };
 pub use packet_type::{PacketType, ProtocolLevel};
-pub use parse::{Parsed, Prefix, parse, parse_prefix};
+pub use parse::{Parsed, Prefix, parse, parse_into, parse_prefix};
 pub use property::{Properties, Property, PropertyId, PropertyIter, PropertyOwner};
 pub use reason::reason_text;
 pub use violation::{Severity, Violation, ViolationIter, Violations};

@@ -149,7 +149,9 @@ impl Terms {
 }
 
 /// What identifies a connection, from the layers below.
+/// What every packet touches comes first.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct ConnectionFacts {
     /// Number of the TCP connection.
     pub number: u64,
@@ -157,12 +159,23 @@ pub struct ConnectionFacts {
     pub slot: usize,
     /// The tap that saw it.
     pub tap: u16,
+    /// The capture began later than the connection.
+    pub midstream: bool,
     /// The client.
     pub client: Endpoint,
     /// The broker.
     pub broker: Endpoint,
-    /// The capture began later than the connection.
-    pub midstream: bool,
+}
+
+/// What is known of a CONNACK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Welcome {
+    /// It was not seen.
+    Unseen,
+    /// Reason code 0.
+    Accepted,
+    /// Any other.
+    Refused,
 }
 
 /// The state of one MQTT connection.
@@ -182,6 +195,10 @@ pub struct ConnectionState {
     pub(super) session_ended: bool,
     /// Its CONNECT came while another connection of the client was open.
     pub(super) takes_over: bool,
+    /// What the broker answered to the CONNECT, in short: [`connack`](Self::connack) lies far away.
+    pub(super) welcome: Welcome,
+    /// The CONNECT was seen: [`connect`](Self::connect) likewise.
+    pub(super) introduced: bool,
     pub(super) gaps: u32,
     pub(super) session: Option<u32>,
     pub(super) terms: Terms,
@@ -194,9 +211,9 @@ pub struct ConnectionState {
     pub(super) last_packet: Option<Timestamp>,
     pub(super) last_from_client: Option<Timestamp>,
     pub(super) exchanges: PerWay<Exchanges>,
-    pub(super) aliases: PerWay<Option<Box<Aliases>>>,
     /// Who talks to whom.
     pub facts: ConnectionFacts,
+    pub(super) aliases: PerWay<Option<Box<Aliases>>>,
     pub(super) ping: Option<Timestamp>,
     /// The CONNECT, once seen.
     pub connect: Option<Box<ConnectFacts>>,
@@ -229,6 +246,8 @@ impl ConnectionState {
             aliases: PerWay::default(),
             exchanges: PerWay::default(),
             subscriptions: Subscriptions::default(),
+            welcome: Welcome::Unseen,
+            introduced: false,
             gaps: 0,
             hole: false,
             ping: None,
@@ -314,6 +333,7 @@ impl ConnectionState {
         prefetch(&self.last_from_client);
         self.exchanges.to_broker.touch();
         self.exchanges.to_client.touch();
+        prefetch(&self.facts);
     }
 
     /// Its CONNECT came while another connection of the client was open.

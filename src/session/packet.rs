@@ -7,7 +7,7 @@ use crate::mqtt::{
 use crate::time::{TimeDelta, Timestamp};
 
 use super::alias::Aliases;
-use super::connection::{ConnectionState, LevelBasis};
+use super::connection::{ConnectionState, LevelBasis, Welcome};
 use super::exchange::{Exchange, Place};
 use super::handshake::{connack_facts, connect_facts, disconnect_expiry};
 use super::record::{DelayKind, Observer};
@@ -171,7 +171,13 @@ impl Sessions {
         if state.connack.is_some() {
             return;
         }
-        state.connack = Some(Box::new(connack_facts(packet)));
+        let facts = connack_facts(packet);
+        state.welcome = if facts.reason_code == 0 {
+            Welcome::Accepted
+        } else {
+            Welcome::Refused
+        };
+        state.connack = Some(Box::new(facts));
         state.agree();
         rules::check_connack(state, violations);
         if let Some(connect) = state.connect_times {
@@ -181,7 +187,7 @@ impl Sessions {
                 times.last - connect.first,
             );
         }
-        if state.connect.is_some() && !state.refused() {
+        if state.introduced && !state.refused() {
             self.attach(state, observer);
         }
     }
@@ -463,7 +469,7 @@ impl Sessions {
         // A capture of one side only never shows the CONNACK. A client that went on after its
         // CONNECT was most likely accepted; one that did not was turned away without an answer.
         let went_on = state.connack.is_some() || state.packets.to_broker > 1;
-        if state.connect.is_some() && went_on && !state.refused() {
+        if state.introduced && went_on && !state.refused() {
             self.attach(state, observer);
         }
         for subscription in state.subscriptions.remaining() {
@@ -518,9 +524,10 @@ fn advance(
 }
 
 fn connect(state: &mut ConnectionState, packet: &Connect<'_>, times: PacketTimes) {
-    if state.connect.is_some() {
+    if state.introduced {
         return;
     }
+    state.introduced = true;
     state.connect = Some(Box::new(connect_facts(packet)));
     state.agree();
     state.connect_times = Some(times);

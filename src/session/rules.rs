@@ -3,7 +3,7 @@
 use crate::mqtt::topic::SharedFilter;
 use crate::mqtt::{Packet, PacketType, PropertyId, ProtocolLevel};
 
-use super::connection::ConnectionState;
+use super::connection::{ConnectionState, Welcome};
 use super::handshake::{authentication_method, disconnect_expiry};
 use super::{Received, SessionViolation as V, SessionViolations, Towards};
 
@@ -31,7 +31,7 @@ fn from_client(
     let unannounced = first && packet_type != T::Connect && state.complete();
     violations.insert_if(unannounced, V::NotIntroduced);
     // [MQTT-3.1.0-2] a second CONNECT is a protocol violation.
-    let second = packet_type == T::Connect && state.connect.is_some();
+    let second = packet_type == T::Connect && state.introduced;
     violations.insert_if(second, V::SecondConnect);
     violations.insert_if(state.disconnected, V::AfterDisconnect);
     let wrong = matches!(
@@ -39,7 +39,9 @@ fn from_client(
         T::Connack | T::Suback | T::Unsuback | T::Pingresp
     );
     violations.insert_if(wrong, V::OnlyFromBroker);
-    if state.connack.is_none() && !matches!(packet_type, T::Connect | T::Auth | T::Disconnect) {
+    if state.welcome == Welcome::Unseen
+        && !matches!(packet_type, T::Connect | T::Auth | T::Disconnect)
+    {
         // [MQTT-3.1.2-30] Where the broker's side was never seen, its CONNACK may have come.
         let method = state.connect.as_ref();
         let authenticates = method.is_some_and(|connect| connect.authentication_method.is_some());
@@ -62,15 +64,15 @@ fn from_broker(
     violations.insert_if(wrong, V::OnlyFromClient);
     // [MQTT-3.14.4-1]; no broker sends DISCONNECT before MQTT 5.
     violations.insert_if(state.dismissed && v5, V::AfterDisconnect);
-    let Some(connack) = &state.connack else {
+    if state.welcome == Welcome::Unseen {
         // [MQTT-3.2.0-1] In MQTT 5 AUTH may come before.
         let allowed = packet_type == T::Connack || wrong || (packet_type == T::Auth && v5);
         violations.insert_if(!allowed && state.complete(), V::ConnackNotFirst);
         return;
-    };
+    }
     if packet_type == T::Connack {
         violations.insert(V::SecondConnack);
-    } else if connack.reason_code != 0 {
+    } else if state.welcome == Welcome::Refused {
         // [MQTT-3.2.2-7, 3.1.1: MQTT-3.2.2-5]
         violations.insert(V::AfterRefusal);
     }
@@ -84,7 +86,13 @@ pub(super) fn check_properties(
 ) {
     use PacketType as T;
     let (packet, towards) = (&received.parsed.packet, received.towards);
+    // Nothing below concerns what most packets are, and what is asked of the connection is far
+    // from what they need.
+    let is_usual = matches!(packet, Packet::Publish(_) | Packet::Acknowledgment(_));
     let properties = packet.properties();
+    if is_usual && (towards == Towards::Broker || properties.is_empty()) {
+        return;
+    }
     if let (Packet::Disconnect(disconnect), code) = (packet, reason_of(packet)) {
         let expiry = disconnect_expiry(&disconnect.properties);
         let not_allowed = match towards {

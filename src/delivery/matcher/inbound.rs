@@ -163,7 +163,10 @@ impl Deliveries {
         let place = self.messages.insert(message);
         if let Some(topic) = self.topics.slab.get_mut(topic) {
             topic.refs = topic.refs.saturating_add(1);
-            let before = std::mem::replace(&mut topic.latest, (place, id));
+            let before = (
+                std::mem::replace(&mut topic.latest_place, place),
+                std::mem::replace(&mut topic.latest, id),
+            );
             if let Some(message) = self.messages.get_mut(place) {
                 message.before = before;
             }

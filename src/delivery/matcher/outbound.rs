@@ -5,7 +5,7 @@ use crate::session::{ConnectionState, PacketTimes, Tag};
 use crate::time::{TimeDelta, Timestamp};
 
 use super::super::message::{Expectation, Message, Origin, Stage, prefix};
-use super::super::party::Parties;
+use super::super::party::{Parties, Party};
 use super::super::queue::Equal;
 use super::super::slab::{NONE, Slab};
 use super::super::topic::Stream;
@@ -178,7 +178,7 @@ impl Deliveries {
                 })
             }
             Equal::Many(queue) => {
-                let usual = parties.get(to.party).and_then(|party| party.usual);
+                let usual = parties.get(to.party).and_then(Party::usual);
                 let age = |place: u32| {
                     messages
                         .get(place)

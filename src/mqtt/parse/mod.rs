@@ -22,13 +22,19 @@ pub struct Parsed<'a> {
     pub malformed: Option<Malformed>,
 }
 
-impl Parsed<'_> {
-    const EMPTY: Self = Self {
-        packet: Packet::Reserved,
-        violations: Violations::NONE,
-        malformed: None,
-    };
+impl Default for Parsed<'_> {
+    /// Nothing yet; see [`parse_into`].
+    #[inline]
+    fn default() -> Self {
+        Self {
+            packet: Packet::Reserved,
+            violations: Violations::NONE,
+            malformed: None,
+        }
+    }
+}
 
+impl Parsed<'_> {
     /// Whether the packet can be parsed to its end and breaks no MUST.
     #[must_use]
     pub fn is_valid(&self) -> bool {
@@ -53,10 +59,22 @@ pub enum Prefix<'a> {
 #[must_use]
 #[inline]
 pub fn parse(first_byte: u8, body: &[u8], level: ProtocolLevel) -> Parsed<'_> {
-    let mut parsed = Parsed::EMPTY;
-    // Nothing can be missing of a packet that is as long as its bytes.
-    let _ = fill(&mut parsed, first_byte, body, length_of(body), level);
+    let mut parsed = Parsed::default();
+    parse_into(&mut parsed, first_byte, body, level);
     parsed
+}
+
+/// [`parse`] to a place, which has to be the [default](Parsed::default): a value of this size is
+/// better not handed on.
+#[inline]
+pub fn parse_into<'a>(
+    parsed: &mut Parsed<'a>,
+    first_byte: u8,
+    body: &'a [u8],
+    level: ProtocolLevel,
+) {
+    // Nothing can be missing of a packet that is as long as its bytes.
+    let _ = fill(parsed, first_byte, body, length_of(body), level);
 }
 
 /// Parses the first bytes of a packet of `remaining_length` bytes.
@@ -72,7 +90,7 @@ pub fn parse_prefix(
     remaining_length: u32,
     level: ProtocolLevel,
 ) -> Prefix<'_> {
-    let mut parsed = Parsed::EMPTY;
+    let mut parsed = Parsed::default();
     if fill(&mut parsed, first_byte, body, remaining_length, level) {
         Prefix::Parsed(parsed)
     } else {
