@@ -126,8 +126,10 @@ pub(super) struct Message {
     pub(super) refused: bool,
     /// Receivers that are awaited.
     pub(super) open: u32,
-    /// The message before it on its topic: place and serial number.
-    pub(super) before: (u32, u64),
+    /// The place of the message before it on its topic.
+    before_place: u32,
+    /// The serial number of that one.
+    before: u64,
     first: Expectation,
     more: Option<Box<More>>,
 }
@@ -144,6 +146,15 @@ struct More {
 }
 
 impl Message {
+    /// The message before it on its topic: place and serial number.
+    pub(super) const fn before(&self) -> (u32, u64) {
+        (self.before_place, self.before)
+    }
+
+    pub(super) const fn set_before(&mut self, (place, serial): (u32, u64)) {
+        (self.before_place, self.before) = (place, serial);
+    }
+
     /// A message on its way, whose receivers are still to be told.
     pub(super) fn new(id: u64, key: u64, seen: &Seen<'_>, length: u32) -> Self {
         let more = || More {
@@ -168,7 +179,8 @@ impl Message {
             keep: true,
             refused: false,
             open: 0,
-            before: (NONE, 0),
+            before_place: NONE,
+            before: 0,
             first: Expectation::NOBODY,
             more: seen.payload_hash.is_none().then(|| Box::new(more())),
         }

@@ -168,7 +168,7 @@ impl Deliveries {
                 std::mem::replace(&mut topic.latest, id),
             );
             if let Some(message) = self.messages.get_mut(place) {
-                message.before = before;
+                message.set_before(before);
             }
             let messages = &self.messages;
             let id_of = |place| messages.get(place).map_or(0, |message| message.id);

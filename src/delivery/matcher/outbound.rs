@@ -519,7 +519,7 @@ impl Deliveries {
         let (epoch, clock) = party.map_or((0, TimeDelta::ZERO), |party| {
             (party.epoch, party.clock(self.now))
         });
-        let mut before = self.messages.get(place).map_or((NONE, 0), |m| m.before);
+        let mut before = self.messages.get(place).map_or((NONE, 0), Message::before);
         while before.1 > latest {
             let Some(message) = self.messages.get_mut(before.0) else {
                 break;
@@ -527,7 +527,7 @@ impl Deliveries {
             if message.id != before.1 {
                 break;
             }
-            before = message.before;
+            before = message.before();
             if message.refused || message.expectation(to.party).is_some() {
                 continue;
             }
