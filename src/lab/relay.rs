@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -27,6 +28,10 @@ use crate::time::Timestamp;
 /// From so long before a departure on, the thread looks again and again instead of sleeping: a
 /// sleeping thread is woken some 50 µs late.
 const SPIN_NS: i64 = 70_000;
+/// How long the thread may go without sleeping. A real-time thread that never sleeps is stopped by
+/// the kernel for 50 ms of every second; when packets come that densely it takes naps.
+const AWAKE_NS: i64 = 10_000_000;
+const NAP: Duration = Duration::from_micros(20);
 /// Packets that are taken from one device before the others have their turn.
 const BATCH: usize = 32;
 /// More than any packet: the devices' MTU is 1,500 bytes.
@@ -86,6 +91,7 @@ impl Relay {
             devices,
             clock,
             woken,
+            slept: now,
             buffer: vec![0; LONGEST_PACKET],
             scratch: Vec::with_capacity(LONGEST_PACKET),
         };
@@ -179,6 +185,8 @@ struct Worker {
     devices: [Device; 3],
     clock: Clock,
     woken: UnixStream,
+    /// When it last slept.
+    slept: Timestamp,
     buffer: Vec<u8>,
     scratch: Vec<u8>,
 }
@@ -199,12 +207,14 @@ impl Worker {
     }
 
     /// Waits for packets, or until shortly before the next departure. False is the end.
-    fn wait(&self, next: Option<Timestamp>) -> io::Result<bool> {
-        let timeout = next.map(|due| {
-            let left = (due - self.clock.now()).as_nanos() - SPIN_NS;
-            let left = left.max(0);
-            TimeSpec::new(left / 1_000_000_000, left % 1_000_000_000)
-        });
+    fn wait(&mut self, next: Option<Timestamp>) -> io::Result<bool> {
+        let now = self.clock.now();
+        let left = next.map(|due| ((due - now).as_nanos() - SPIN_NS).max(0));
+        let sleeps = left != Some(0);
+        if !sleeps && (now - self.slept).as_nanos() > AWAKE_NS {
+            std::thread::sleep(NAP);
+        }
+        let timeout = left.map(|left| TimeSpec::new(left / 1_000_000_000, left % 1_000_000_000));
         let mut polled = [
             PollFd::new(self.woken.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.devices[0].descriptor(), PollFlags::POLLIN),
@@ -214,6 +224,9 @@ impl Worker {
         match ppoll(&mut polled, timeout, None) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
+        }
+        if sleeps {
+            self.slept = self.clock.now();
         }
         if polled[0].any() == Some(true) {
             let mut byte = [0; 64];
