@@ -134,6 +134,9 @@ record! {
         pub valid: bool,
         /// Why not.
         pub invalid_reason: Option<Arc<str>>,
+        /// Messages whose whole way the packets at the taps show: what `wire_delay_median_ns` and
+        /// the shares of the delay are of.
+        pub wire_messages: Option<u64>,
     }
 }
 
