@@ -85,6 +85,8 @@ pub mod results;
 pub mod session;
 pub mod stats;
 pub mod stream;
+#[cfg(target_os = "linux")]
+pub mod study;
 pub mod tcp;
 pub mod time;
 pub mod wire;

@@ -461,7 +461,7 @@ fn a_directory_that_cannot_be_used_is_told_first() {
         assert!(error.contains(said), "{path:?}: {error}");
     }
     let error = failure(&["--resume", directory(dir.path())], 1);
-    assert!(error.contains("no run of probe"), "{error}");
+    assert!(error.contains("no run that could go on"), "{error}");
     // /dev/full is the classic, but a directory is needed: more samples than any disk has.
     let dir = tempfile::tempdir().unwrap();
     let many = [

@@ -8,6 +8,8 @@ use crate::lint::Thresholds;
 
 pub(super) use super::capture::args::CaptureLiveArgs;
 use super::probe::ProbeArgs;
+#[cfg(target_os = "linux")]
+use super::study::StudyArgs;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 could not do it; 2 wrong usage; \
      3 done, but a threshold is broken or a measurement invalid.";
@@ -28,6 +30,9 @@ pub(super) enum Command {
     Analyze(AnalyzeArgs),
     /// Measure loss and delay through a broker, per QoS and payload
     Probe(Box<ProbeArgs>),
+    /// Measure how loss and delay go together, per QoS, link and payload, in an emulated network
+    #[cfg(target_os = "linux")]
+    Study(Box<StudyArgs>),
     /// Capture from an interface, or read along a pipe, and analyse as it happens
     Capture(Box<CaptureLiveArgs>),
     /// Make plots and report.html again from a directory of results, or compare two

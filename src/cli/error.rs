@@ -13,6 +13,8 @@ use crate::payload::SchemaError;
 use crate::results::{self, nearest};
 
 use super::probe::ProbeFailure;
+#[cfg(target_os = "linux")]
+use super::study::StudyFailure;
 
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -49,6 +51,8 @@ pub(super) enum Failure {
     UnreadableRun { path: PathBuf, detail: String },
     OfAnalysisOnly { option: &'static str, path: PathBuf },
     Probe(ProbeFailure),
+    #[cfg(target_os = "linux")]
+    Study(StudyFailure),
     Live(LiveError),
     NoRight(String),
     User { name: String, reason: String },
@@ -84,6 +88,8 @@ impl Failure {
             | Self::ReadOnce(_) => ExitCode::from(2),
             Self::ThresholdsBroken => ExitCode::from(3),
             Self::Probe(failure) => failure.exit_code(),
+            #[cfg(target_os = "linux")]
+            Self::Study(failure) => failure.exit_code(),
             _ => ExitCode::FAILURE,
         }
     }
@@ -198,6 +204,8 @@ impl fmt::Display for Failure {
             ),
             Self::NoMqtt(detail) => f.write_str(detail),
             Self::Probe(failure) => failure.fmt(f),
+            #[cfg(target_os = "linux")]
+            Self::Study(failure) => failure.fmt(f),
             Self::FailOn(error) => write!(f, "--fail-on {error}"),
             Self::ThresholdsBroken => f.write_str("a threshold is broken"),
             Self::Diagram(text) => write!(

@@ -82,16 +82,34 @@ impl Samples {
         seed: u64,
     ) -> Result<Vec<EffectRow>, Failure> {
         let effects = evaluation::effects(cells, &self.messages, seed);
-        // Nothing of it comes from a network.
-        let file = output.create(EffectRow::FILE)?;
-        let written = RowWriter::new::<EffectRow>(file, Formulas::Guard).and_then(|mut writer| {
-            effects.iter().try_for_each(|row| writer.write(row))?;
-            writer.finish()
-        });
-        let path = output.path().join(EffectRow::FILE);
-        written.map_err(|source| Failure::Write { path, source })?;
+        write_table(output, &effects)?;
         Ok(effects)
     }
+
+    /// Writes correlations.csv.
+    pub(super) fn correlations(
+        &self,
+        output: &mut OutputDirectory,
+        cells: &[CellRow],
+        seed: u64,
+    ) -> Result<(), Failure> {
+        let correlations = evaluation::correlations(cells, &self.messages, seed);
+        write_table(output, &correlations)
+    }
+}
+
+/// Writes a whole table. Nothing in it comes from a network.
+pub(super) fn write_table<R: Row>(
+    output: &mut OutputDirectory,
+    rows: &[R],
+) -> Result<(), Failure> {
+    let file = output.create(R::FILE)?;
+    let written = RowWriter::new::<R>(file, Formulas::Guard).and_then(|mut writer| {
+        rows.iter().try_for_each(|row| writer.write(row))?;
+        writer.finish()
+    });
+    let path = output.path().join(R::FILE);
+    written.map(drop).map_err(|source| Failure::Write { path, source })
 }
 
 /// Counts a row; what belongs to the publisher only once for each message.

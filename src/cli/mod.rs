@@ -17,6 +17,8 @@ mod proto;
 mod rendering;
 mod report;
 mod settings;
+#[cfg(target_os = "linux")]
+mod study;
 mod terminal;
 
 use std::io::{self, Write};
@@ -38,6 +40,8 @@ pub fn run() -> ExitCode {
         Command::Decode(decode) => decode::run(decode),
         Command::Analyze(analyze) => analyze::run(analyze),
         Command::Probe(probe) => probe::run(probe),
+        #[cfg(target_os = "linux")]
+        Command::Study(study) => study::run(study),
         Command::Capture(capture) => capture::run(capture),
         Command::Report(report) => report::run(report),
         Command::Completions { shell } => completions(*shell),

@@ -9,9 +9,10 @@ use crate::report::TableSource;
 use super::error::Failure;
 
 /// Everything that this tool writes to an output directory itself.
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 17] = [
     "manifest.json",
     "samples.csv",
+    "samples.csv.zst",
     "cells.csv",
     "correlations.csv",
     "effects.csv",
@@ -30,6 +31,10 @@ const KNOWN: [&str; 16] = [
 /// Directories within it, and the extensions of what this tool writes there.
 const DIRECTORIES: [(&str, [&str; 2]); 2] =
     [("histograms", ["hgrm", "hlog"]), ("plots", ["svg", "png"])];
+/// The directory of a study's captures. They are written one by one while it runs.
+const CAPTURES: (&str, &str) = ("captures", "zst");
+/// A good level for a table that is written once.
+const ZSTD_LEVEL: i32 = 19;
 /// What a file is called until it is whole.
 const PARTIAL: &str = ".partial";
 
@@ -117,6 +122,19 @@ impl OutputDirectory {
         let mut file = self.create(name)?;
         let path = self.path.join(name);
         file.write_all(bytes).map_err(write_failure(&path))
+    }
+
+    /// Puts `NAME.zst` in the place of a file that was begun.
+    pub(super) fn compress(&mut self, name: &str) -> Result<(), Failure> {
+        let from = self.partial(name);
+        let input = File::open(&from).map_err(write_failure(&from))?;
+        let packed = format!("{name}.zst");
+        let output = self.create(&packed)?;
+        let path = self.path.join(&packed);
+        zstd::stream::copy_encode(BufReader::new(input), output, ZSTD_LEVEL)
+            .map_err(write_failure(&path))?;
+        self.passing.push(name.to_owned());
+        Ok(())
     }
 
     /// Gives every file its name, and removes earlier results that this run did not write.
@@ -217,6 +235,17 @@ impl TableSource for Results<'_> {
     fn open(&self, name: &str) -> io::Result<Option<Box<dyn Read + '_>>> {
         match File::open(self.0.join(name)) {
             Ok(file) => Ok(Some(Box::new(BufReader::new(file)))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.open_packed(name),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Results<'_> {
+    /// The table as a large one is kept: `NAME.zst`.
+    fn open_packed(&self, name: &str) -> io::Result<Option<Box<dyn Read + '_>>> {
+        match File::open(self.0.join(format!("{name}.zst"))) {
+            Ok(file) => Ok(Some(Box::new(zstd::Decoder::new(file)?))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -229,6 +258,9 @@ fn is_ours(name: &str) -> bool {
         None => KNOWN.contains(&name),
         Some((directory, name)) => {
             let extension = name.rsplit_once('.').map(|(_, extension)| extension);
+            if directory == CAPTURES.0 {
+                return extension == Some(CAPTURES.1);
+            }
             DIRECTORIES.iter().any(|(known, extensions)| {
                 *known == directory && extension.is_some_and(|e| extensions.contains(&e))
             })
@@ -242,7 +274,8 @@ fn foreign(path: &Path) -> Result<Option<PathBuf>, Failure> {
         let entry = entry.map_err(write_failure(path))?;
         let name = entry.file_name();
         let text = name.to_str().unwrap_or_default();
-        let directory = DIRECTORIES.iter().any(|(known, _)| *known == text);
+        let directory =
+            text == CAPTURES.0 || DIRECTORIES.iter().any(|(known, _)| *known == text);
         if directory && entry.path().is_dir() {
             let within = entry.path();
             for file in fs::read_dir(&within).map_err(write_failure(&within))? {

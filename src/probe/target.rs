@@ -172,7 +172,7 @@ impl<F: Fn(Role) -> io::Result<TcpStream> + Send + Sync> Connector for F {
 }
 
 /// Connects to a host by name, every address after the other.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Direct {
     /// Host name or address.
     pub host: String,

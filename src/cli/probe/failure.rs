@@ -155,7 +155,7 @@ impl fmt::Display for ProbeFailure {
             ),
             Self::NoRun { path, detail } => write!(
                 f,
-                "{} holds no run of probe that could go on: {detail}",
+                "{} holds no run that could go on: {detail}",
                 path.display()
             ),
             Self::Invalid(count) => write!(

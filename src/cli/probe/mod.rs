@@ -7,10 +7,10 @@ mod check;
 mod failure;
 mod faults;
 mod manifest;
-mod progress;
+pub(super) mod progress;
 mod settings;
 mod site;
-mod store;
+pub(super) mod store;
 mod table;
 
 use std::collections::BTreeSet;
@@ -24,7 +24,7 @@ use crate::probe::rows::{self, Labels};
 use crate::probe::tally::Tally;
 use crate::probe::{self, blocks::Placed};
 use crate::probe::{CellError, CellPlan, run_cell};
-use crate::results::{CellRow, Manifest};
+use crate::results::{CellRow, Manifest, PROBE_SCHEMA};
 
 use super::error::Failure;
 use super::terminal::complain;
@@ -98,7 +98,7 @@ impl Run {
     }
 
     fn resume(arguments: &ProbeArgs, path: &Path) -> Result<Self, Failure> {
-        let earlier = Earlier::read(path)?;
+        let earlier = Earlier::read(path, PROBE_SCHEMA)?;
         let plan: RunPlan = serde_json::from_value(earlier.manifest.plan.clone()).map_err(|e| {
             ProbeFailure::NoRun {
                 path: path.to_owned(),

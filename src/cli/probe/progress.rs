@@ -11,7 +11,7 @@ use crate::probe::{CellPlan, CellProgress};
 use crate::results::{CellRow, delay, grouped, percent};
 
 /// Shows how a run is coming along.
-pub(super) struct Progress {
+pub(in crate::cli) struct Progress {
     bars: MultiProgress,
     run: ProgressBar,
     cell: ProgressBar,
@@ -19,7 +19,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(planned: usize, finished: usize) -> Self {
+    pub(in crate::cli) fn new(planned: usize, finished: usize) -> Self {
         let bars = MultiProgress::new();
         if !io::stderr().is_terminal() {
             bars.set_draw_target(indicatif::ProgressDrawTarget::hidden());
@@ -44,13 +44,13 @@ impl Progress {
         }
     }
 
-    pub(super) fn begin(&self, plan: &CellPlan) {
+    pub(in crate::cli) fn begin(&self, plan: &CellPlan) {
         self.cell.reset();
         self.cell
             .set_prefix(format!("QoS {}, {} B", plan.qos, plan.payload_bytes));
     }
 
-    pub(super) fn show(&self, progress: CellProgress) {
+    pub(in crate::cli) fn show(&self, progress: CellProgress) {
         self.cell.set_length(progress.total);
         self.cell.set_position(progress.written);
         self.cell
@@ -58,7 +58,7 @@ impl Progress {
     }
 
     /// One line for a cell that is finished.
-    pub(super) fn end(&self, row: &CellRow) {
+    pub(in crate::cli) fn end(&self, row: &CellRow) {
         self.run.inc(1);
         let line = line(row, self.planned);
         // With the bars out of the way, or without any.
@@ -67,7 +67,7 @@ impl Progress {
         });
     }
 
-    pub(super) fn finish(&self) {
+    pub(in crate::cli) fn finish(&self) {
         self.cell.finish_and_clear();
         self.run.finish_and_clear();
     }
@@ -89,8 +89,9 @@ fn line(row: &CellRow, planned: usize) -> String {
         _ => String::new(),
     };
     let mut line = format!(
-        "cell {}/{planned}: {}, {} B: {} of {} arrived{share}, {}\n",
+        "cell {}/{planned}: {}{}, {} B: {} of {} arrived{share}, {}\n",
         row.cell,
+        network(row),
         row.qos_name(),
         grouped(row.payload_bytes),
         grouped(arrived),
@@ -103,8 +104,23 @@ fn line(row: &CellRow, planned: usize) -> String {
     line
 }
 
+/// What a study's cell is besides QoS and payload.
+fn network(row: &CellRow) -> String {
+    let mut text = String::new();
+    if &*row.part != "probe" {
+        text = format!("{}, {}, ", row.part, row.link.as_deref().unwrap_or("no link"));
+        if let Some(loss) = row.packet_loss_ratio {
+            text.push_str(&format!("{} % of packets lost, ", percent(loss)));
+        }
+        if let Some(fault) = &row.fault {
+            text.push_str(&format!("{fault}, "));
+        }
+    }
+    text
+}
+
 /// Becomes true with the first Ctrl-C; a second one ends the program as ever.
-pub(super) fn interrupt() -> io::Result<Arc<AtomicBool>> {
+pub(in crate::cli) fn interrupt() -> io::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag))?;
@@ -113,6 +129,6 @@ pub(super) fn interrupt() -> io::Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
-pub(super) fn is_set(flag: &AtomicBool) -> bool {
+pub(in crate::cli) fn is_set(flag: &AtomicBool) -> bool {
     flag.load(Ordering::Relaxed)
 }

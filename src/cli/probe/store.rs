@@ -16,22 +16,23 @@ use crate::results::{CellRow, Formulas, Manifest, RowWriter, SampleRow, read_tab
 use super::failure::ProbeFailure;
 
 /// An output directory with the tables of a run.
-pub(super) struct Store {
+pub(in crate::cli) struct Store {
     output: OutputDirectory,
     samples: RowWriter<File>,
     cells: RowWriter<File>,
+    compressed: bool,
 }
 
 /// What an earlier, interrupted run left.
-pub(super) struct Earlier {
-    pub(super) manifest: Manifest,
-    pub(super) cells: Vec<CellRow>,
+pub(in crate::cli) struct Earlier {
+    pub(in crate::cli) manifest: Manifest,
+    pub(in crate::cli) cells: Vec<CellRow>,
     samples: Option<PathBuf>,
 }
 
 impl Store {
     /// Makes the directory and begins its tables: whatever is wrong with it shows now.
-    pub(super) fn create(
+    pub(in crate::cli) fn create(
         path: &Path,
         force: bool,
         formulas: Formulas,
@@ -54,13 +55,14 @@ impl Store {
             output,
             samples: samples.map_err(&failed)?,
             cells: cells.map_err(&failed)?,
+            compressed: false,
         };
         store.flush()?;
         Ok(store)
     }
 
     /// Takes up the directory of an earlier run: its finished cells come first.
-    pub(super) fn resume(
+    pub(in crate::cli) fn resume(
         path: &Path,
         earlier: &Earlier,
         formulas: Formulas,
@@ -101,7 +103,7 @@ impl Store {
     }
 
     /// Adds a finished cell. Its samples are in the file before the cell itself is.
-    pub(super) fn add(
+    pub(in crate::cli) fn add(
         &mut self,
         result: &CellResult,
         labels: &Labels,
@@ -121,20 +123,30 @@ impl Store {
     }
 
     /// Makes what follows from the tables, and gives everything its name.
-    pub(super) fn finish(mut self, manifest: &Manifest, cells: &[CellRow]) -> Result<(), Failure> {
+    pub(in crate::cli) fn finish(mut self, manifest: &Manifest, cells: &[CellRow]) -> Result<(), Failure> {
         self.flush()?;
         let samples = Samples::read(&self.output, cells)?;
         samples.histograms(&mut self.output, cells)?;
         samples.effects(&mut self.output, cells, manifest.seed)?;
+        samples.correlations(&mut self.output, cells, manifest.seed)?;
         self.output.write("manifest.json", &json(manifest))?;
         let path = self.output.path().to_owned();
         let experiment = rendering::experiment(manifest.clone(), &self.output, &path)?;
         rendering::write_experiment(&mut self.output, &experiment)?;
+        if self.compressed {
+            self.output.compress("samples.csv")?;
+        }
         self.output.commit()
+    }
+
+    /// Whether there will be samples.csv.zst in place of samples.csv.
+    #[cfg(target_os = "linux")]
+    pub(in crate::cli) const fn compress(&mut self, wanted: bool) {
+        self.compressed = wanted;
     }
 }
 
-fn json(manifest: &Manifest) -> Vec<u8> {
+pub(in crate::cli) fn json(manifest: &Manifest) -> Vec<u8> {
     // A manifest has text keys only, so this does not fail.
     let mut text = serde_json::to_vec_pretty(manifest).unwrap_or_default();
     text.push(b'\n');
@@ -151,7 +163,7 @@ fn failure(path: &Path) -> impl Fn(io::Error) -> Failure + use<> {
 
 impl Earlier {
     /// Reads what a run left: finished files, or those of a run that was killed.
-    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+    pub(in crate::cli) fn read(path: &Path, schema: &str) -> Result<Self, Failure> {
         let no_run = |detail: String| ProbeFailure::NoRun {
             path: path.to_owned(),
             detail,
@@ -173,7 +185,7 @@ impl Earlier {
         let text = std::fs::read(manifest).map_err(|error| no_run(error.to_string()))?;
         let manifest: Manifest = serde_json::from_slice(&text)
             .map_err(|error| no_run(format!("manifest.json: {error}")))?;
-        if manifest.schema != crate::results::PROBE_SCHEMA {
+        if manifest.schema != schema {
             return Err(no_run(format!("manifest.json is {:?}", manifest.schema)).into());
         }
         Ok(Self {
