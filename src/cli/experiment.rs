@@ -99,17 +99,16 @@ impl Samples {
 }
 
 /// Writes a whole table. Nothing in it comes from a network.
-pub(super) fn write_table<R: Row>(
-    output: &mut OutputDirectory,
-    rows: &[R],
-) -> Result<(), Failure> {
+pub(super) fn write_table<R: Row>(output: &mut OutputDirectory, rows: &[R]) -> Result<(), Failure> {
     let file = output.create(R::FILE)?;
     let written = RowWriter::new::<R>(file, Formulas::Guard).and_then(|mut writer| {
         rows.iter().try_for_each(|row| writer.write(row))?;
         writer.finish()
     });
     let path = output.path().join(R::FILE);
-    written.map(drop).map_err(|source| Failure::Write { path, source })
+    written
+        .map(drop)
+        .map_err(|source| Failure::Write { path, source })
 }
 
 /// Counts a row; what belongs to the publisher only once for each message.

@@ -274,8 +274,7 @@ fn foreign(path: &Path) -> Result<Option<PathBuf>, Failure> {
         let entry = entry.map_err(write_failure(path))?;
         let name = entry.file_name();
         let text = name.to_str().unwrap_or_default();
-        let directory =
-            text == CAPTURES.0 || DIRECTORIES.iter().any(|(known, _)| *known == text);
+        let directory = text == CAPTURES.0 || DIRECTORIES.iter().any(|(known, _)| *known == text);
         if directory && entry.path().is_dir() {
             let within = entry.path();
             for file in fs::read_dir(&within).map_err(write_failure(&within))? {

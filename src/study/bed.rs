@@ -352,7 +352,9 @@ impl Emulation {
         if let Some(taps) = taps {
             let missed: u64 = taps.not_recorded.iter().sum();
             if missed > 0 {
-                doubts.push(format!("{missed} packets are not in the capture: the disk was slow"));
+                doubts.push(format!(
+                    "{missed} packets are not in the capture: the disk was slow"
+                ));
             }
         }
         doubts.extend(late(&counters));
@@ -457,7 +459,10 @@ fn every(at: f64, lasts: f64) -> f64 {
 /// What a proxy can do of a profile: delay, rate, outages.
 fn conditions(profile: &Profile, outage: Option<(f64, f64)>) -> Conditions {
     let delay = |ms: f64| Duration::from_secs_f64(ms.max(0.0) / 1e3);
-    let rate = profile.to_broker.rate.map(|rate| rate.mbit_per_s * 1e6 / 8.0);
+    let rate = profile
+        .to_broker
+        .rate
+        .map(|rate| rate.mbit_per_s * 1e6 / 8.0);
     Conditions {
         delay_to_target: delay(profile.to_broker.delay_ms),
         delay_to_client: delay(profile.to_host.delay_ms),

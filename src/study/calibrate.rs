@@ -42,7 +42,9 @@ impl Bed {
             let measure = |again: u32| {
                 let settings = CalibrationSettings::default();
                 let seed = seed.wrapping_add(u64::from(again));
-                emulation.testbed.measure_link(*link, profile, seed, &settings)
+                emulation
+                    .testbed
+                    .measure_link(*link, profile, seed, &settings)
             };
             let mut measured = measure(0)?;
             for again in 1..TRIES {

@@ -54,8 +54,7 @@ impl StudyCell {
     /// `outage of 2 s`.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
-        self.outage
-            .map(|(_, lasts)| format!("outage of {lasts} s"))
+        self.outage.map(|(_, lasts)| format!("outage of {lasts} s"))
     }
 
     /// Whether packets are lost by the plan, so that TCP may hold messages back.
@@ -157,9 +156,8 @@ impl Design {
                 (Link::Publisher, &cell.publisher_link),
                 (Link::Subscriber, &cell.subscriber_link),
             ] {
-                let is_known = |(known, of): &(Link, Profile)| {
-                    *known == link && of.name == profile.name
-                };
+                let is_known =
+                    |(known, of): &(Link, Profile)| *known == link && of.name == profile.name;
                 if !links.iter().any(is_known) {
                     links.push((link, profile.clone()));
                 }
@@ -281,7 +279,11 @@ impl Make<'_> {
                 let links = [lossy.as_str(), &part.subscriber_link];
                 let bytes = part.payload_bytes;
                 let mut condition = self.condition("packet_loss", common, qos, bytes, links)?;
-                self.lose(&mut condition.cell, percent, [LOSSY_BASE, &part.subscriber_link])?;
+                self.lose(
+                    &mut condition.cell,
+                    percent,
+                    [LOSSY_BASE, &part.subscriber_link],
+                )?;
                 to.push(condition);
             }
         }

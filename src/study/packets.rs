@@ -247,7 +247,13 @@ impl Sights {
         Some((publisher, index))
     }
 
-    fn publish(&mut self, event: &PacketEvent<'_>, message: Message, packet_id: Option<u16>, qos: u8) {
+    fn publish(
+        &mut self,
+        event: &PacketEvent<'_>,
+        message: Message,
+        packet_id: Option<u16>,
+        qos: u8,
+    ) {
         let sight = Sight {
             times: event.times,
             frame: event.frame,
@@ -295,15 +301,19 @@ impl Sights {
             Some((key.clone(), way))
         };
         let arrivals = self.delivered[1].iter();
-        arrivals.filter_map(|(key, sight)| one(key, sight)).collect()
+        arrivals
+            .filter_map(|(key, sight)| one(key, sight))
+            .collect()
     }
 
     /// When the broker could pass a message on.
     fn passable(&self, publisher: u32, taken: &Sight, passed_on: &Sight) -> Timestamp {
         let whole = taken.times.last;
-        let (2, Some(id), Some(client)) =
-            (taken.qos, taken.packet_id, self.publisher_of.get(&publisher))
-        else {
+        let (2, Some(id), Some(client)) = (
+            taken.qos,
+            taken.packet_id,
+            self.publisher_of.get(&publisher),
+        ) else {
             return whole;
         };
         let released = self.released.get(&(client.clone(), id));

@@ -585,18 +585,39 @@ mod tests {
         for (text, expected) in [
             ("", "the plan has none of [main]"),
             ("[main]\nqos = [0]\npayload = [3]\n", "line 3"),
-            ("[main]\nqos = [0]\npayload = [3]\n", "unknown field `payload`"),
-            ("[packet_loss]\npercent = [5, 140]", "packet_loss.percent: 140 is no share"),
-            ("[combench]\npercent = [-1]", "combench.percent: -1 is no share"),
+            (
+                "[main]\nqos = [0]\npayload = [3]\n",
+                "unknown field `payload`",
+            ),
+            (
+                "[packet_loss]\npercent = [5, 140]",
+                "packet_loss.percent: 140 is no share",
+            ),
+            (
+                "[combench]\npercent = [-1]",
+                "combench.percent: -1 is no share",
+            ),
             ("[main]\nqos = [3]", "main.qos: 3 is none of 0, 1 and 2"),
             ("[main]\nqos = []", "main.qos: is empty"),
-            ("[main]\npayload_bytes = [0]", "main.payload_bytes: a payload of 0"),
+            (
+                "[main]\npayload_bytes = [0]",
+                "main.payload_bytes: a payload of 0",
+            ),
             ("[main]\npayload_bytes = [16, 16]", "16 stands there twice"),
-            ("[main]\nrate_per_s = 0", "main.rate_per_s: 0 is not between"),
+            (
+                "[main]\nrate_per_s = 0",
+                "main.rate_per_s: 0 is not between",
+            ),
             ("[main]\ncount = 0", "main.count: 0 is not between 1 and"),
-            ("[main]\nlinks = [\"wierd\"]", "main.links: there is no link profile \"wierd\""),
+            (
+                "[main]\nlinks = [\"wierd\"]",
+                "main.links: there is no link profile \"wierd\"",
+            ),
             ("blocks = 0\n[main]", "blocks: 0 is not between"),
-            ("snap_length = 20\n[main]", "snap_length: 20 is not between 160"),
+            (
+                "snap_length = 20\n[main]",
+                "snap_length: 20 is not between 160",
+            ),
             (
                 "[links.x.both_ways]\nloss = { independent = { percent = 140 } }\n[main]",
                 "loss.independent.percent",

@@ -108,7 +108,11 @@ fn line(row: &CellRow, planned: usize) -> String {
 fn network(row: &CellRow) -> String {
     let mut text = String::new();
     if &*row.part != "probe" {
-        text = format!("{}, {}, ", row.part, row.link.as_deref().unwrap_or("no link"));
+        text = format!(
+            "{}, {}, ",
+            row.part,
+            row.link.as_deref().unwrap_or("no link")
+        );
         if let Some(loss) = row.packet_loss_ratio {
             text.push_str(&format!("{} % of packets lost, ", percent(loss)));
         }

@@ -123,7 +123,11 @@ impl Store {
     }
 
     /// Makes what follows from the tables, and gives everything its name.
-    pub(in crate::cli) fn finish(mut self, manifest: &Manifest, cells: &[CellRow]) -> Result<(), Failure> {
+    pub(in crate::cli) fn finish(
+        mut self,
+        manifest: &Manifest,
+        cells: &[CellRow],
+    ) -> Result<(), Failure> {
         self.flush()?;
         let samples = Samples::read(&self.output, cells)?;
         samples.histograms(&mut self.output, cells)?;

@@ -31,7 +31,11 @@ pub(super) fn run(arguments: &StudyArgs, from: &Path) -> Result<(), Failure> {
         .collect();
     let mut rows = earlier.cells;
     for row in &mut rows {
-        let samples = earlier.samples.get(&row.cell).map(Vec::as_slice).unwrap_or_default();
+        let samples = earlier
+            .samples
+            .get(&row.cell)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         recount(row, samples);
         let capture = capture_of(from, row.cell);
         if let (Some(cell), Some(capture)) = (cells.get(&row.cell), capture) {
@@ -51,7 +55,10 @@ pub(super) fn run(arguments: &StudyArgs, from: &Path) -> Result<(), Failure> {
     }
     output.commit()?;
     let text = summary::render(&rows, &out);
-    io::stdout().lock().write_all(text.as_bytes()).map_err(Failure::stdout)
+    io::stdout()
+        .lock()
+        .write_all(text.as_bytes())
+        .map_err(Failure::stdout)
 }
 
 fn no_study(path: &Path, detail: String) -> StudyFailure {
@@ -130,7 +137,9 @@ fn write_samples(
         writer.finish()
     });
     let path = output.path().join(SampleRow::FILE);
-    written.map(|_| ()).map_err(|source| Failure::Write { path, source })
+    written
+        .map(|_| ())
+        .map_err(|source| Failure::Write { path, source })
 }
 
 /// Puts beside the captures what `--from` needs of a run.

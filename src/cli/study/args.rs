@@ -76,7 +76,12 @@ pub(super) struct PlaceArgs {
     pub(super) broker: Option<String>,
 
     /// What the real network is called in the tables
-    #[arg(long, value_name = "NAME", default_value = "network", requires = "broker")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "network",
+        requires = "broker"
+    )]
     pub(super) link: String,
 
     /// Start this broker on the broker's host instead of mosquitto; it has to listen at

@@ -12,10 +12,16 @@ use crate::study::{PlanError, StudyError};
 #[derive(Debug)]
 pub(in crate::cli) enum StudyFailure {
     /// The file with the plan cannot be read.
-    PlanFile { path: PathBuf, source: io::Error },
+    PlanFile {
+        path: PathBuf,
+        source: io::Error,
+    },
     /// What it says cannot be measured.
     Plan(PlanError),
-    Url { text: String, error: UrlError },
+    Url {
+        text: String,
+        error: UrlError,
+    },
     /// The network as it was asked for has none of the plan's parts.
     NothingLeft(&'static str),
     /// While measuring.
@@ -32,14 +38,20 @@ pub(in crate::cli) enum StudyFailure {
         directory: PathBuf,
     },
     /// The directory holds nothing that could be analysed again.
-    NoStudy { path: PathBuf, detail: String },
+    NoStudy {
+        path: PathBuf,
+        detail: String,
+    },
     NoRoom {
         path: PathBuf,
         needed: u64,
         free: u64,
     },
     /// Each was told of by itself.
-    Invalid { invalid: usize, of: usize },
+    Invalid {
+        invalid: usize,
+        of: usize,
+    },
 }
 
 impl StudyFailure {

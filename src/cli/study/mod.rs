@@ -21,8 +21,14 @@ use settings::Settings;
 
 pub(super) fn run(arguments: &StudyArgs) -> Result<(), Failure> {
     if arguments.print_plan {
-        let plan = if arguments.quick { QUICK_PLAN } else { DEFAULT_PLAN };
-        return io::stdout().write_all(plan.as_bytes()).map_err(Failure::stdout);
+        let plan = if arguments.quick {
+            QUICK_PLAN
+        } else {
+            DEFAULT_PLAN
+        };
+        return io::stdout()
+            .write_all(plan.as_bytes())
+            .map_err(Failure::stdout);
     }
     if let Some(from) = &arguments.from {
         return again::run(arguments, from);
@@ -30,7 +36,9 @@ pub(super) fn run(arguments: &StudyArgs) -> Result<(), Failure> {
     if arguments.dry_run {
         let settings = Settings::new(arguments)?;
         let text = run::announcement(&settings) + "\n";
-        return io::stdout().write_all(text.as_bytes()).map_err(Failure::stdout);
+        return io::stdout()
+            .write_all(text.as_bytes())
+            .map_err(Failure::stdout);
     }
     run::run(arguments)
 }

@@ -104,7 +104,10 @@ impl Run {
                 manifest::new(&settings, epoch, started)
             }
         };
-        let rows = earlier.as_ref().map(|(_, e)| e.cells.clone()).unwrap_or_default();
+        let rows = earlier
+            .as_ref()
+            .map(|(_, e)| e.cells.clone())
+            .unwrap_or_default();
         // Whatever is wrong with the directory shows before anything takes time.
         let mut store = match &earlier {
             Some((path, earlier)) => Store::resume(path, earlier, Formulas::Guard, &manifest)?,
@@ -112,7 +115,10 @@ impl Run {
         };
         store.compress(arguments.compress);
         let captures = (settings.is_emulated() && !arguments.no_captures).then(|| {
-            arguments.captures.clone().unwrap_or_else(|| directory.join("captures"))
+            arguments
+                .captures
+                .clone()
+                .unwrap_or_else(|| directory.join("captures"))
         });
         room(&directory, &settings, captures.is_some())?;
         if let Some(captures) = &captures {
@@ -178,7 +184,9 @@ impl Run {
             }
             !progress::is_set(&interrupt)
         };
-        let (links, trouble) = self.bed.calibrate(&self.settings.design, plan.seed, &mut goes_on)?;
+        let (links, trouble) =
+            self.bed
+                .calibrate(&self.settings.design, plan.seed, &mut goes_on)?;
         self.manifest.links = links;
         if trouble.is_empty() {
             Ok(())
@@ -206,7 +214,9 @@ impl Run {
         if let Some(recording) = &recording {
             self.packets(&mut row, cell, &samples, recording)?;
         }
-        self.store.add(&result, &labels, &row).map_err(|error| self.write_error(&error))?;
+        self.store
+            .add(&result, &labels, &row)
+            .map_err(|error| self.write_error(&error))?;
         Ok(row)
     }
 
@@ -262,7 +272,9 @@ impl Run {
         let mut tally = Tally::new(result);
         if cell.is_disturbed() {
             // Where packets are lost on purpose, what has not come after the plan's wait is lost.
-            tally.doubts.retain(|doubt| !matches!(doubt, Doubt::NotDrained(_)));
+            tally
+                .doubts
+                .retain(|doubt| !matches!(doubt, Doubt::NotDrained(_)));
         }
         if let Some(at) = tally.qos2_forwarded_at() {
             self.manifest.broker.qos2_forwarded_at = Some(at.into());
@@ -277,7 +289,8 @@ impl Run {
         }
         let mut row = rows::cell(result, &tally, labels);
         if !seen.doubts.is_empty() {
-            let mut reasons: Vec<String> = row.invalid_reason.iter().map(|r| r.to_string()).collect();
+            let mut reasons: Vec<String> =
+                row.invalid_reason.iter().map(|r| r.to_string()).collect();
             reasons.extend(seen.doubts.iter().cloned());
             row.valid = false;
             row.invalid_reason = Some(reasons.join("; ").into());
@@ -350,7 +363,10 @@ impl Run {
             super::again::export(&self.directory, captures)?;
         }
         let text = summary::render(&self.rows, &self.directory);
-        io::stdout().lock().write_all(text.as_bytes()).map_err(Failure::stdout)?;
+        io::stdout()
+            .lock()
+            .write_all(text.as_bytes())
+            .map_err(Failure::stdout)?;
         failed?;
         match self.rows.iter().filter(|row| !row.valid).count() {
             0 => Ok(()),
@@ -411,7 +427,10 @@ fn prepare(captures: &Path, new: bool) -> Result<(), Failure> {
     }
     for entry in fs::read_dir(captures).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         if name.starts_with("cell-") && name.contains(".pcapng.zst") {
             fs::remove_file(&path).map_err(failed)?;
         }
@@ -440,7 +459,9 @@ fn room(path: &Path, settings: &Settings, captures: bool) -> Result<(), Failure>
     let Ok(system) = nix::sys::statvfs::statvfs(path) else {
         return Ok(());
     };
-    let free = system.blocks_available().saturating_mul(system.fragment_size());
+    let free = system
+        .blocks_available()
+        .saturating_mul(system.fragment_size());
     if needed <= free {
         return Ok(());
     }

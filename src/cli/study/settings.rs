@@ -43,7 +43,10 @@ impl Settings {
             place,
         })?;
         let plan = &settings.run.plan;
-        settings.design.check_length(plan).map_err(StudyFailure::Plan)?;
+        settings
+            .design
+            .check_length(plan)
+            .map_err(StudyFailure::Plan)?;
         Ok(settings)
     }
 
@@ -128,7 +131,11 @@ fn fit(mut plan: Plan, place: &PlaceArgs) -> Result<Plan, Failure> {
     for part in left_out.into_iter().flatten() {
         crate::cli::terminal::complain("note", &format!("{why}: [{part}] is left out"));
     }
-    if plan.main.is_none() && plan.outage.is_none() && plan.packet_loss.is_none() && plan.combench.is_none() {
+    if plan.main.is_none()
+        && plan.outage.is_none()
+        && plan.packet_loss.is_none()
+        && plan.combench.is_none()
+    {
         let text = "nothing is left of the plan that could be measured in this network";
         return Err(StudyFailure::NothingLeft(text).into());
     }

@@ -10,7 +10,10 @@ use crate::results::{CellRow, delay, grouped, percent};
 pub(super) fn render(cells: &[CellRow], directory: &Path) -> String {
     let mut groups: BTreeMap<(usize, String, u8), Vec<&CellRow>> = BTreeMap::new();
     for row in cells {
-        groups.entry((place(row), condition(row), row.qos)).or_default().push(row);
+        groups
+            .entry((place(row), condition(row), row.qos))
+            .or_default()
+            .push(row);
     }
     let mut text = String::from(
         "part, condition                             QoS   cells    sent   lost  late    median\n",
@@ -50,14 +53,21 @@ pub(super) fn render(cells: &[CellRow], directory: &Path) -> String {
 /// The order of the parts.
 fn place(row: &CellRow) -> usize {
     let parts = ["main", "packet_loss", "outage", "combench"];
-    parts.iter().position(|part| *part == &*row.part).unwrap_or(parts.len())
+    parts
+        .iter()
+        .position(|part| *part == &*row.part)
+        .unwrap_or(parts.len())
 }
 
 fn condition(row: &CellRow) -> String {
     let mut text = format!("{}, {}", row.part, row.link.as_deref().unwrap_or("none"));
     if let Some(loss) = row.packet_loss_ratio {
         // Leading blanks so that text sorts as numbers do.
-        let _ = write!(text, ", {:>3} % of packets lost", (loss * 1e4).round() / 1e2);
+        let _ = write!(
+            text,
+            ", {:>3} % of packets lost",
+            (loss * 1e4).round() / 1e2
+        );
     }
     if let Some(fault) = &row.fault {
         let _ = write!(text, ", {fault}");
