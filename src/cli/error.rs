@@ -73,7 +73,7 @@ pub(super) enum Failure {
     OfAnalysisOnly { option: &'static str, path: PathBuf },
     Probe(ProbeFailure),
     #[cfg(target_os = "linux")]
-    Study(StudyFailure),
+    Study(Box<StudyFailure>),
     Live(LiveError),
     NoRight(String),
     User {

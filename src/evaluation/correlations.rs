@@ -4,7 +4,8 @@ use super::factor::{Factor, describe, factors, parts};
 use super::{Messages, counts};
 use crate::results::{CellRow, CorrelationRow};
 use crate::stats::{
-    FEWEST_BLOCKS, Method, Point, Undefined, block_interval, holm, partial_spearman, permutation_p,
+    FEWEST_BLOCKS, Method, Point, Undefined, block_interval, block_interval_of, holm,
+    partial_spearman, permutation_p_of,
 };
 use crate::time::TimeDelta;
 use std::collections::BTreeMap;
@@ -58,6 +59,10 @@ pub fn correlations(cells: &[CellRow], messages: &Messages, seed: u64) -> Vec<Co
             .filter(|cell| &*cell.part == *part && counts(cell))
             .collect();
         let named = (parts.len() > 1).then_some(*part);
+        if of_part.is_empty() {
+            rows.extend(nothing_counts(cells, part, named));
+            continue;
+        }
         for (stratum, cells) in strata(named, &of_part) {
             let within = Within {
                 stratum,
@@ -80,6 +85,30 @@ pub fn correlations(cells: &[CellRow], messages: &Messages, seed: u64) -> Vec<Co
     }
     adjust(&mut rows);
     rows
+}
+
+/// Rows that say why a part has no numbers.
+fn nothing_counts(cells: &[CellRow], part: &str, named: Option<&str>) -> Vec<CorrelationRow> {
+    let of_part = cells.iter().filter(|cell| &*cell.part == part);
+    let invalid = of_part.clone().filter(|cell| !cell.valid).count();
+    let note = if invalid == of_part.count() {
+        "undefined: every cell is invalid"
+    } else {
+        "undefined: every cell is invalid or saturated, or sent nothing"
+    };
+    [(NEVER_ARRIVED, MEDIAN), (LOSS, MEDIAN)]
+        .into_iter()
+        .flat_map(|(x, y)| {
+            [Method::Spearman, Method::KendallTauB, Method::Pearson].map(|method| CorrelationRow {
+                x: x.name.into(),
+                y: y.name.into(),
+                stratum: describe(named, &[]).into(),
+                method: method.name().into(),
+                note: Some(note.into()),
+                ..CorrelationRow::default()
+            })
+        })
+        .collect()
 }
 
 /// All cells of a part, those of each QoS, of each link, and of each of both.
@@ -185,7 +214,7 @@ impl Within<'_> {
             Err(reason) => notes.push(self.why(x, y, reason)),
             Ok(value) => {
                 row.coefficient = Some(value);
-                row.p_value = permutation_p(&blocks, self.seed, |x, y| method.of(x, y).ok());
+                row.p_value = permutation_p_of(method, &blocks, self.seed);
                 // Without blocks enough, each cell is drawn by itself.
                 let units = if blocks.len() < FEWEST_BLOCKS {
                     notes.push("interval over cells, for there are too few blocks".to_owned());
@@ -193,8 +222,7 @@ impl Within<'_> {
                 } else {
                     blocks
                 };
-                let statistic = |drawn: &[Point]| coefficient(method, drawn).ok();
-                let interval = block_interval(&units, self.seed, statistic);
+                let interval = block_interval_of(method, &units, self.seed);
                 row.ci_low = interval.map(|interval| interval.low);
                 row.ci_high = interval.map(|interval| interval.high);
             }

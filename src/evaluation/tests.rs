@@ -336,6 +336,7 @@ fn nothing_gives_nothing() {
     let all_invalid = vec![CellRow::default(); 3];
     assert!(effects(&all_invalid, &messages, 1).is_empty());
     let rows = correlations(&all_invalid, &messages, 1);
+    assert_eq!(rows.len(), 6, "each method says why");
     assert!(
         rows.iter()
             .all(|row| row.coefficient.is_none() && row.note.is_some()),

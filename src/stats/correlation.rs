@@ -76,7 +76,7 @@ impl Method {
 }
 
 /// Says what is missing of two quantities to have a coefficient.
-fn check(x: &[f64], y: &[f64]) -> Result<(), Undefined> {
+pub(super) fn check(x: &[f64], y: &[f64]) -> Result<(), Undefined> {
     if x.len() != y.len() || x.iter().chain(y).any(|value| !value.is_finite()) {
         return Err(Undefined::Mismatched);
     }
@@ -186,7 +186,7 @@ fn tied<T>(sorted: &[T], equal: impl Fn(&T, &T) -> bool) -> i64 {
 }
 
 /// Sorts, and counts the pairs that stood the wrong way round.
-fn inversions(values: &mut [f64]) -> i64 {
+pub(super) fn inversions<T: PartialOrd + Copy>(values: &mut [T]) -> i64 {
     let mut count = 0;
     let mut merged = values.to_vec();
     let mut width = 1;
@@ -271,7 +271,7 @@ fn without(values: &[f64], basis: &[Vec<f64>]) -> Vec<f64> {
 
 /// Without the mean. Far from zero (points in time) the mean itself has lost digits: the
 /// differences from the first value have not.
-fn centred(values: &[f64]) -> Vec<f64> {
+pub(super) fn centred(values: &[f64]) -> Vec<f64> {
     let Some(&first) = values.first() else {
         return Vec::new();
     };

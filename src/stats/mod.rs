@@ -7,6 +7,7 @@
 mod bootstrap;
 mod correlation;
 mod delays;
+mod levels;
 mod proportion;
 mod random;
 mod rank;
@@ -18,6 +19,7 @@ pub use correlation::{
     FEWEST_PAIRS, Line, Method, Undefined, kendall_tau_b, line, partial_spearman, pearson, spearman,
 };
 pub use delays::{Delays, HIGHEST_TRACKED, OBSERVATIONS_BEYOND};
+pub use levels::{block_interval_of, permutation_p_of};
 pub use proportion::{Proportion, Z_95, wilson};
 pub use random::Random;
 pub use rank::{middle, quantile, ranks};

@@ -102,7 +102,7 @@ impl CellPackets {
 
 /// One segment, wherever it is seen: sender, receiver, position and the datagram's identification,
 /// which is another one when the same bytes are sent again.
-type SegmentKey = (std::net::IpAddr, u16, std::net::IpAddr, u16, u32, u16);
+type SegmentKey = (std::net::IpAddr, u16, std::net::IpAddr, u16, u32, u32);
 
 /// All segments with data of a capture.
 struct Segments {
@@ -151,7 +151,7 @@ impl Segments {
             to.address,
             to.port,
             segment.sequence,
-            segment.ip_identification as u16,
+            segment.ip_identification,
         );
         let at_sender = Host::ALL
             .get(usize::from(frame.tap))
@@ -162,7 +162,7 @@ impl Segments {
         }
         self.left.entry(key).or_insert(frame.time);
         self.with_data += 1;
-        let end = segment.sequence.wrapping_add(length as u32);
+        let end = segment.sequence.wrapping_add(length);
         let stream = (from.address, from.port, to.address, to.port);
         let highest = self.highest.entry(stream).or_insert(segment.sequence);
         // Sequence numbers are in order modulo 2³²: what is less than half of that ahead is new.

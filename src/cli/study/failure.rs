@@ -132,6 +132,6 @@ impl fmt::Display for StudyFailure {
 
 impl From<StudyFailure> for Failure {
     fn from(failure: StudyFailure) -> Self {
-        Self::Study(failure)
+        Self::Study(Box::new(failure))
     }
 }

@@ -311,7 +311,7 @@ impl Run {
         let kept = match &self.captures {
             Some(captures) => {
                 let kept = captures.join(file_name(cell.placed.cell));
-                keep(recording, &kept, &cell.plan, snap_length)?;
+                keep(recording, &kept, snap_length)?;
                 kept
             }
             None => recording.to_owned(),
