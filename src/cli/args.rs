@@ -30,7 +30,7 @@ pub(super) enum Command {
     Analyze(AnalyzeArgs),
     /// Measure loss and delay through a broker, per QoS and payload
     Probe(Box<ProbeArgs>),
-    /// Measure how loss and delay go together, per QoS, link and payload, in an emulated network
+    /// Measure how loss and delay go together, over emulated links
     #[cfg(target_os = "linux")]
     Study(Box<StudyArgs>),
     /// Capture from an interface, or read along a pipe, and analyse as it happens
