@@ -67,10 +67,22 @@ pub(super) enum Failure {
     FailOn(results::ThresholdError),
     ThresholdsBroken,
     Diagram(String),
-    NoResults { path: PathBuf, detail: String },
-    Unreadable { path: PathBuf, detail: String },
-    UnreadableRun { path: PathBuf, detail: String },
-    OfAnalysisOnly { option: &'static str, path: PathBuf },
+    NoResults {
+        path: PathBuf,
+        detail: String,
+    },
+    Unreadable {
+        path: PathBuf,
+        detail: String,
+    },
+    UnreadableRun {
+        path: PathBuf,
+        detail: String,
+    },
+    OfAnalysisOnly {
+        option: &'static str,
+        path: PathBuf,
+    },
     Probe(ProbeFailure),
     #[cfg(target_os = "linux")]
     Study(Box<StudyFailure>),

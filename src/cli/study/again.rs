@@ -14,6 +14,7 @@ use crate::cli::error::Failure;
 use crate::cli::experiment::{Samples, write_table};
 use crate::cli::output::{OutputDirectory, Results};
 use crate::cli::probe::store::json;
+use crate::cli::rendering;
 use crate::report::TableSource;
 use crate::results::{
     CellRow, Formulas, Manifest, Row, RowWriter, STUDY_SCHEMA, SampleRow, read_table,
@@ -50,6 +51,8 @@ pub(super) fn run(arguments: &StudyArgs, from: &Path) -> Result<(), Failure> {
     samples.effects(&mut output, &rows, earlier.manifest.seed)?;
     samples.correlations(&mut output, &rows, earlier.manifest.seed)?;
     output.write("manifest.json", &json(&earlier.manifest))?;
+    let experiment = rendering::experiment(earlier.manifest, &output, &out)?;
+    rendering::write_experiment(&mut output, &experiment)?;
     if arguments.compress {
         output.compress("samples.csv")?;
     }
