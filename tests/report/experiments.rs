@@ -100,6 +100,83 @@ fn a_probe_is_told_in_words_and_figures() {
 }
 
 #[test]
+fn a_study_answers_its_question() {
+    let made = made(|path| made_up::study(path, &[16, 1_400], 3, 40));
+    let (page, figures) = reported(&made.path);
+    is_well_made(&page, &figures);
+    let names: Vec<&str> = (figures.iter())
+        .map(|(name, _)| name.trim_start_matches("plots/").trim_end_matches(".svg"))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "combench",
+            "correlations",
+            "delay-by-payload",
+            "delay-ecdf",
+            "delay-percentiles",
+            "delay-split",
+            "effects",
+            "handshake-legs",
+            "loss-against-delay",
+            "loss-by-payload",
+            "loss",
+            "outage",
+            "packet-loss",
+            "prober-against-packets",
+            "send-lag",
+            "testbed",
+        ]
+    );
+    for words in [
+        "published values: not available",
+        "mechanically coupled",
+        "Main matrix: none of 1,440 lost (below 0.21 %); loss does not vary",
+        "Packet loss, QoS 0: loss and delay grow together: Spearman",
+        "undefined: no message was lost in any cell",
+        "wireless / wired",
+        "nowhere falls with more packet loss",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
+    same_as_before("study", &[("report.html", page.as_bytes())]);
+}
+
+/// Each table and each record that a part of the page is made of may be missing.
+#[test]
+fn a_study_does_without_what_it_does_not_have() {
+    let made = made(|path| made_up::study(path, &[16, 1_400], 3, 40));
+    let cells = fs::read_to_string(made.path.join("cells.csv")).unwrap();
+    let kept = |keep: &dyn Fn(&str) -> bool| -> String {
+        let mut lines = cells.lines();
+        let header = lines.next().unwrap();
+        let kept: Vec<&str> = std::iter::once(header)
+            .chain(lines.filter(|l| keep(l)))
+            .collect();
+        kept.join("\n")
+    };
+    for table in ["samples.csv", "effects.csv", "correlations.csv"] {
+        fs::remove_file(made.path.join(table)).unwrap();
+    }
+    let without_links = fs::read_to_string(made.path.join("manifest.json")).unwrap();
+    let mut manifest: serde_json::Value = serde_json::from_str(&without_links).unwrap();
+    manifest["links"] = serde_json::json!([]);
+    fs::write(made.path.join("manifest.json"), manifest.to_string()).unwrap();
+    for (name, text) in [
+        ("main", kept(&|line| line.contains(",main,"))),
+        ("outage", kept(&|line| line.contains(",outage,"))),
+        ("combench", kept(&|line| line.contains(",combench,"))),
+        ("one cell", kept(&|line| line.starts_with("7,"))),
+        ("none", kept(&|_| false)),
+    ] {
+        fs::write(made.path.join("cells.csv"), text).unwrap();
+        let (page, figures) = reported(&made.path);
+        is_well_made(&page, &figures);
+        assert!(page.contains("Not enough data"), "{name}");
+    }
+}
+
+#[test]
 fn what_is_missing_is_said_and_not_drawn() {
     let made = made(made_up::probe);
     for table in ["samples.csv", "effects.csv"] {

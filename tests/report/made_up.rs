@@ -6,8 +6,8 @@ use std::path::Path;
 
 use mqttscope::evaluation::{self, Messages};
 use mqttscope::results::{
-    CellRow, CellSys, Formulas, Manifest, Outcome, PROBE_SCHEMA, Row, RowWriter, STUDY_SCHEMA,
-    SampleRow, SysRecord,
+    CellRow, CellSys, Formulas, LinkRecord, Manifest, Outcome, PROBE_SCHEMA, Row, RowWriter,
+    STUDY_SCHEMA, SampleRow, SysRecord,
 };
 use mqttscope::stats::Random;
 use mqttscope::{TimeDelta, Timestamp};
@@ -28,6 +28,8 @@ struct Condition {
     link: Option<&'static str>,
     packet_loss: Option<f64>,
     fault: Option<&'static str>,
+    /// Each has a connection of its own.
+    subscribers: u32,
 }
 
 impl Condition {
@@ -70,8 +72,14 @@ struct Tables {
 
 impl Tables {
     fn measure(&mut self, conditions: &[Condition], blocks: u32, messages: u64) {
+        let before = self
+            .cells
+            .iter()
+            .map(|cell| cell.condition)
+            .max()
+            .unwrap_or(0);
         for block in 1..=blocks {
-            for (number, condition) in (1..).zip(conditions) {
+            for (number, condition) in (before + 1..).zip(conditions) {
                 self.cell(condition, number, block, messages);
             }
         }
@@ -82,9 +90,16 @@ impl Tables {
         let start = START_NS + i64::from(cell) * 10 * SECOND_NS;
         // Blocks differ for reasons of their own.
         let drift = 0.9 + 0.2 * self.random.uniform();
-        let samples: Vec<SampleRow> = (0..messages)
-            .map(|sequence| self.sample(condition, (cell, block), (start, drift), sequence))
-            .collect();
+        let mut samples = Vec::new();
+        for subscriber in 1..=condition.subscribers.max(1) {
+            for sequence in 0..messages {
+                let mut sample = self.sample(condition, (cell, block), (start, drift), sequence);
+                if subscriber > 1 {
+                    sample.subscriber = format!("sub-{subscriber}").into();
+                }
+                samples.push(sample);
+            }
+        }
         let mut kept = Messages::new();
         samples.iter().for_each(|sample| kept.push(sample));
         kept.sort();
@@ -103,7 +118,7 @@ impl Tables {
             schedule: "poisson".into(),
             rate_per_s: 200.0,
             publishers: 1,
-            subscribers: 1,
+            subscribers: condition.subscribers.max(1),
             window: Some(20),
             client: "measuring".into(),
             start_ns: Some(Timestamp::from_nanos(start)),
@@ -247,6 +262,105 @@ fn manifest(schema: &str, blocks: u32) -> Manifest {
         .options
         .insert("drain-ns".into(), serde_json::json!(20 * SECOND_NS));
     manifest
+}
+
+/// A study with all its parts: so many payloads in the main part, so many blocks, so many messages a
+/// cell.
+pub(crate) fn study(directory: &Path, payloads: &[u64], blocks: u32, messages: u64) {
+    let mut tables = Tables {
+        samples: Vec::new(),
+        cells: Vec::new(),
+        random: Random::new(SEED),
+    };
+    let of_each_qos = |make: &dyn Fn(u8) -> Vec<Condition>| -> Vec<Condition> {
+        [0, 1, 2].into_iter().flat_map(make).collect()
+    };
+    let main = of_each_qos(&|qos| {
+        let links = ["wired", "wireless"].into_iter();
+        let pairs = links.flat_map(|link| payloads.iter().map(move |bytes| (link, *bytes)));
+        let conditions = pairs.map(|(link, payload_bytes)| Condition {
+            part: "main",
+            qos,
+            payload_bytes,
+            link: Some(link),
+            ..Condition::default()
+        });
+        conditions.collect()
+    });
+    let packet_loss = of_each_qos(&|qos| {
+        let steps = [
+            ("wired", 0.0),
+            ("lossy:10%", 0.1),
+            ("lossy:20%", 0.2),
+            ("lossy:40%", 0.4),
+        ];
+        let conditions = steps.map(|(link, loss)| Condition {
+            part: "packet_loss",
+            qos,
+            payload_bytes: 128,
+            link: Some(link),
+            packet_loss: Some(loss),
+            ..Condition::default()
+        });
+        conditions.to_vec()
+    });
+    let outage = of_each_qos(&|qos| {
+        let conditions = ["outage of 1 s", "outage of 3 s"].map(|fault| Condition {
+            part: "outage",
+            qos,
+            payload_bytes: 128,
+            link: Some("wired"),
+            fault: Some(fault),
+            ..Condition::default()
+        });
+        conditions.to_vec()
+    });
+    let combench: Vec<Condition> = [0.05, 0.2, 0.4, 0.6]
+        .map(|loss| Condition {
+            part: "combench",
+            payload_bytes: 100,
+            link: Some("wired"),
+            packet_loss: Some(loss),
+            subscribers: 5,
+            ..Condition::default()
+        })
+        .to_vec();
+    for part in [&main, &packet_loss, &outage] {
+        tables.measure(part, blocks, messages);
+    }
+    tables.measure(&combench, 1, messages);
+    let mut manifest = manifest(STUDY_SCHEMA, blocks);
+    for (profile, side, delay) in [
+        ("wired", "publisher", 500_000),
+        ("wireless", "publisher", 3_000_000),
+        ("wired", "subscriber", 500_000),
+    ] {
+        for direction in ["publisher to broker", "broker to publisher"] {
+            manifest.links.push(link(profile, side, direction, delay));
+        }
+    }
+    finish(directory, &tables, manifest);
+}
+
+fn link(profile: &str, side: &str, direction: &str, delay: i64) -> LinkRecord {
+    let mut link = LinkRecord {
+        profile: profile.into(),
+        source: format!("measured somewhere {HOSTILE}"),
+        delay_ns: Some(delay),
+        measured_delay_ns: Some(delay + 20_000),
+        loss_ratio: Some(0.0),
+        measured_loss_ratio: Some(0.0),
+        measured_loss_ci_low: Some(0.0),
+        measured_loss_ci_high: Some(0.003),
+        rate_bits_per_s: Some(2e7),
+        measured_rate_bits_per_s: Some(1.99e7),
+        met: true,
+        ..LinkRecord::default()
+    };
+    let direction = direction.replace("publisher", side);
+    link.settings.insert("link".into(), side.into());
+    link.settings.insert("direction".into(), direction.into());
+    link
 }
 
 /// A probe of three QoS levels and two payloads, one of its cells invalid.

@@ -148,6 +148,19 @@ pub(in crate::report) fn label(cell: &CellRow) -> String {
     label
 }
 
+/// What an extension sets of a cell: `5 %` of packets, `outage of 2 s`.
+pub(in crate::report) fn setting(cell: &CellRow) -> String {
+    match (&cell.fault, cell.packet_loss_ratio, &cell.link) {
+        (Some(fault), _, _) => fault.to_string(),
+        (None, Some(ratio), _) => {
+            let text = percent(ratio);
+            format!("{} %", text.trim_end_matches(".0"))
+        }
+        (None, None, Some(link)) => link.to_string(),
+        (None, None, None) => "none".to_owned(),
+    }
+}
+
 pub(super) fn of<'e>(cells: impl Iterator<Item = &'e CellRow>) -> Vec<Condition<'e>> {
     let mut conditions: BTreeMap<u32, Condition<'e>> = BTreeMap::new();
     for cell in cells {

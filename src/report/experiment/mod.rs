@@ -2,7 +2,10 @@
 //!
 //! What is kept is bounded by the conditions and cells of cells.csv, whatever samples.csv holds.
 
+mod answer;
+pub(super) mod combench;
 mod condition;
+mod links;
 mod page;
 mod verdict;
 mod words;
@@ -18,7 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
-pub(super) use condition::{Condition, Level};
+pub(super) use condition::{Condition, Level, counts, nanos, setting};
+pub(super) use links::link_lines;
 pub use page::page;
 pub(super) use words::{Contrast, estimate};
 
@@ -35,6 +39,8 @@ pub struct Experiment {
     pub(super) delays: BTreeMap<u32, Delays>,
     /// Sent − planned of all messages, by QoS.
     pub(super) send_lag: BTreeMap<u8, Delays>,
+    /// When messages came, of the part that measures ComBench's curve again.
+    combench: combench::Runs,
     /// Whether samples.csv was there.
     pub(super) has_samples: bool,
 }
@@ -82,27 +88,33 @@ impl Experiment {
             correlations: rows(source)?.unwrap_or_default(),
             delays: BTreeMap::new(),
             send_lag: BTreeMap::new(),
+            combench: BTreeMap::new(),
             has_samples: false,
         };
         if let Some(table) = open(source, SampleRow::FILE)? {
             experiment.has_samples = true;
-            let conditions: BTreeMap<u32, (u32, bool)> = (experiment.cells.iter())
-                .map(|cell| (cell.cell, (cell.condition, cell.valid)))
+            let cells: BTreeMap<u32, Of> = (experiment.cells.iter())
+                .map(|cell| (cell.cell, Of::cell(cell)))
                 .collect();
-            read_table(table, |sample| experiment.add(&sample, &conditions))
+            read_table(table, |sample| experiment.add(&sample, &cells))
                 .map_err(ExperimentError::Record)?;
         }
         Ok(experiment)
     }
 
-    fn add(&mut self, sample: &SampleRow, conditions: &BTreeMap<u32, (u32, bool)>) {
+    fn add(&mut self, sample: &SampleRow, cells: &BTreeMap<u32, Of>) {
+        let Some(of) = cells.get(&sample.cell) else {
+            return;
+        };
         if let Some(lag) = sample.send_lag_ns.filter(|_| sample.qos <= 2) {
             record(self.send_lag.entry(sample.qos), lag.as_nanos());
         }
-        if let (Some(delay), Some((condition, true))) =
-            (sample.response_ns, conditions.get(&sample.cell))
-        {
-            record(self.delays.entry(*condition), delay.as_nanos());
+        if let Some(delay) = sample.response_ns.filter(|_| of.counts) {
+            record(self.delays.entry(of.condition), delay.as_nanos());
+        }
+        if of.is_combench {
+            let run = (sample.cell, Arc::clone(&sample.subscriber));
+            self.combench.entry(run).or_default().add(sample);
         }
     }
 
@@ -157,6 +169,23 @@ impl Experiment {
     }
 }
 
+/// What a sample needs to know of its cell.
+struct Of {
+    condition: u32,
+    counts: bool,
+    is_combench: bool,
+}
+
+impl Of {
+    fn cell(cell: &CellRow) -> Self {
+        Self {
+            condition: cell.condition,
+            counts: counts(cell),
+            is_combench: &*cell.part == combench::PART,
+        }
+    }
+}
+
 /// Negative delays are counted in cells.csv, and in no histogram.
 fn record<K: Ord>(entry: std::collections::btree_map::Entry<'_, K, Delays>, nanos: i64) {
     let histogram =
@@ -164,6 +193,27 @@ fn record<K: Ord>(entry: std::collections::btree_map::Entry<'_, K, Delays>, nano
     if let Ok(nanos) = u64::try_from(nanos) {
         let recorded = histogram.record(nanos);
         debug_assert!(recorded.is_ok(), "it grows by itself");
+    }
+}
+
+/// The headline correlations that are defined, in one line each; empty where there are none.
+pub(super) fn coefficient_of(experiment: &Experiment) -> String {
+    let rows = experiment.correlations.iter().filter(|row| {
+        &*row.x == "never_arrived_ratio"
+            && &*row.y == "delay_median_ns"
+            && &*row.method == "spearman"
+            && row.stratum.contains("qos=")
+            && !row.stratum.contains("link=")
+    });
+    let lines: Vec<String> = rows
+        .filter_map(|row| {
+            let value = words::coefficient(row.coefficient?, row.ci_low.zip(row.ci_high));
+            Some(format!("{}: ρ = {value}", words::condition(&row.stratum)))
+        })
+        .collect();
+    match lines.as_slice() {
+        [] => String::new(),
+        lines => format!("Spearman: {}.", lines.join("; ")),
     }
 }
 

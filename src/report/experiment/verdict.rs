@@ -28,12 +28,18 @@ pub(super) fn of(experiment: &Experiment) -> Verdict {
     for level in experiment.levels(&part) {
         sentences.extend(of_level(experiment, &part, level));
     }
-    sentences.extend(effects(experiment, "qos"));
-    sentences.extend(effects(experiment, "payload_bytes"));
+    for factor in ["qos", "link", "payload_bytes"] {
+        sentences.extend(effects(experiment, factor));
+    }
+    if experiment.is_study() {
+        let together = super::answer::together(experiment);
+        sentences.push(format!("Loss against delay. {}", together.join(" ")));
+    }
     sentences.extend(invalid(experiment));
     let lost = cells.iter().any(|cell| cell.valid && cell.lost > 0);
     let disturbed = cells.iter().any(|cell| cell.fault.is_some());
     let class = match (lost, cells.iter().all(|cell| cell.valid)) {
+        (_, true) if experiment.is_study() => "good",
         (true, _) if !disturbed && !experiment.is_study() => "error",
         (_, false) => "warning",
         (true, _) => "warning",
@@ -60,11 +66,15 @@ pub(super) fn broker_name(experiment: &Experiment) -> String {
 
 /// What was measured, how often, and through what.
 fn measured(experiment: &Experiment) -> String {
-    let cells = &experiment.cells;
-    let sent: u64 = cells.iter().map(|cell| cell.sent).sum();
+    let parts = experiment.parts();
+    let main = experiment.main_part();
+    let sent: u64 = experiment.cells.iter().map(|cell| cell.sent).sum();
+    let cells: Vec<&CellRow> = (experiment.cells.iter())
+        .filter(|cell| Some(&cell.part) == main.as_ref())
+        .collect();
     let distinct = |of: &dyn Fn(&CellRow) -> String| -> Vec<String> {
         let mut seen: Vec<String> = Vec::new();
-        for cell in cells {
+        for cell in &cells {
             let level = of(cell);
             if !seen.contains(&level) {
                 seen.push(level);
@@ -73,7 +83,7 @@ fn measured(experiment: &Experiment) -> String {
         seen
     };
     let sorted = |of: &dyn Fn(&CellRow) -> u64| -> Vec<String> {
-        let mut values: Vec<u64> = cells.iter().map(of).collect();
+        let mut values: Vec<u64> = cells.iter().map(|cell| of(cell)).collect();
         values.sort_unstable();
         values.dedup();
         values.into_iter().map(grouped).collect()
@@ -109,10 +119,17 @@ fn measured(experiment: &Experiment) -> String {
     if !faults.is_empty() {
         how.push(format!("with {}", words::listed(&faults)));
     }
+    let extensions: Vec<String> = (parts.iter())
+        .filter(|part| Some(*part) != main.as_ref())
+        .map(|part| part.replace('_', " "))
+        .collect();
+    if !extensions.is_empty() {
+        how.push(format!("further parts: {}", words::listed(&extensions)));
+    }
     format!(
         "Measured: {} in {} through {}: {}.",
         counted(sent, "message"),
-        counted(cells.len() as u64, "cell"),
+        counted(experiment.cells.len() as u64, "cell"),
         broker_name(experiment),
         how.join("; ")
     )
@@ -168,7 +185,11 @@ fn effects(experiment: &Experiment, factor: &str) -> Option<String> {
             })
         })?
     });
-    let found: Vec<(u64, String)> = of_factor.collect();
+    let mut found: Vec<(u64, String)> = of_factor.collect();
+    // Of many payloads the longest says most.
+    if found.len() > 4 {
+        found.drain(..found.len() - 1);
+    }
     let blocks = found.iter().map(|(blocks, _)| *blocks).max()?;
     let texts: Vec<String> = found.into_iter().map(|(_, text)| text).collect();
     Some(format!(

@@ -156,7 +156,10 @@ fn two_digits(value: f64) -> String {
 
 /// `2.10 ms [2.05 ms, 2.15 ms]`.
 pub(in crate::report) fn delay_estimate(value: f64, interval: Option<(f64, f64)>) -> String {
-    let delay = |nanos: f64| TimeDelta::from_nanos(nanos.round() as i64).to_string();
+    let delay = |nanos: f64| {
+        let delay = TimeDelta::from_nanos(nanos.round() as i64);
+        delay.to_string().replace('-', "−")
+    };
     match interval {
         Some((low, high)) => format!("{} [{}, {}]", delay(value), delay(low), delay(high)),
         None => delay(value),

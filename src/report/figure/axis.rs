@@ -139,6 +139,18 @@ impl Axis {
         })
     }
 
+    /// Shares of a whole on a linear scale, from none to at least `to`.
+    pub(super) fn portions(to: f64) -> Self {
+        let mut axis = Self::amounts(to.clamp(1e-6, 1.0) * 100.0, |share| {
+            format!("{} %", fine(share))
+        });
+        axis.to /= 100.0;
+        for (value, _) in &mut axis.ticks {
+            *value /= 100.0;
+        }
+        axis
+    }
+
     /// Places of categories: the middle of the first at 0.5, of the second at 1.5.
     pub(super) fn places(labels: impl Iterator<Item = String>) -> Self {
         let ticks: Vec<(f64, String)> = (0..)
@@ -194,6 +206,11 @@ impl Axis {
     /// The lowest value.
     pub(super) const fn start(&self) -> f64 {
         self.from
+    }
+
+    /// The highest value.
+    pub(super) const fn end(&self) -> f64 {
+        self.to
     }
 
     /// Leaves room before the beginning and behind the end: parts of the whole.
@@ -318,6 +335,14 @@ mod tests {
         assert_eq!(
             labels(&Axis::lengths(2.3e6)),
             "0 500 µs 1 ms 1.5 ms 2 ms 2.5 ms"
+        );
+        assert_eq!(
+            labels(&Axis::portions(0.004)),
+            "0 % 0.1 % 0.2 % 0.3 % 0.4 %"
+        );
+        assert_eq!(
+            labels(&Axis::portions(0.95)),
+            "0 % 20 % 40 % 60 % 80 % 100 %"
         );
         assert_eq!(labels(&Axis::ratios(0.9, 3.4)), "× 0.5 × 1 × 2 × 5");
         let narrow = Axis::delays(1e3, 1e9).thinned(120);

@@ -177,7 +177,7 @@ pub(super) fn plain(frame: Frame, draw: impl FnOnce(&Area<'_>, i32)) -> Figure {
 }
 
 /// Lines of at most this width, broken between words.
-fn wrapped(text: &str, size: f32, width: f32) -> Vec<String> {
+pub(super) fn wrapped(text: &str, size: f32, width: f32) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
         match lines.last_mut() {

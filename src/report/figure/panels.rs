@@ -61,8 +61,8 @@ pub(super) fn panels(
             let corner = (left * SCALE, (upper + head) * SCALE);
             let size = (width * SCALE, height * SCALE);
             let part = area.clone().shrink(corner, size);
-            let x = panel.x.thinned(width - labels - 6);
-            let markers = plane(&part, ([2, 6, 0, 0], labels), x, panel.y, panel.draw);
+            let x = panel.x.thinned(width - labels - 14);
+            let markers = plane(&part, ([2, 14, 0, 0], labels), x, panel.y, panel.draw);
             markers_on(area, markers);
         }
         let bottom = top + 20 + rows * (head + height + GAP) + 4;

@@ -6,6 +6,7 @@ mod delays;
 mod effects;
 mod loss;
 mod settings;
+mod study;
 mod tester;
 
 use super::{Experiment, verdict};
@@ -98,14 +99,40 @@ fn sections(experiment: &Experiment, figures: &[Figure]) -> Vec<Section> {
         },
     ];
     if experiment.is_study() {
-        let correlations = Section {
-            id: "correlations",
-            name: "Correlations",
-            content: correlations::tables(experiment),
-        };
-        sections.insert(0, correlations);
+        of_study(experiment, figures, &mut sections);
     }
     sections
+}
+
+/// Puts what only a study has where a reader looks for it: the answer first, the packets behind the
+/// handshakes, the extensions behind the loss.
+fn of_study(experiment: &Experiment, figures: &[Figure], sections: &mut Vec<Section>) {
+    let section = |id, name, content| Section { id, name, content };
+    let answer = section("answer", "Answer", study::answer(experiment));
+    let testbed = section("testbed", "Testbed", study::testbed(experiment, figures));
+    sections.splice(0..0, [answer, testbed]);
+    let after = |sections: &[Section], id: &str| {
+        let place = sections.iter().position(|section| section.id == id);
+        place.map_or(sections.len(), |place| place + 1)
+    };
+    let place = after(sections, "handshakes");
+    let packets = section("packets", "Packets", study::packets(experiment, figures));
+    sections.insert(place, packets);
+    let place = after(sections, "loss");
+    let behind = [
+        section(
+            "correlations",
+            "Loss against delay",
+            study::correlations(experiment, figures),
+        ),
+        section(
+            "extensions",
+            "Extensions",
+            study::extensions(experiment, figures),
+        ),
+        section("combench", "ComBench", study::combench(experiment, figures)),
+    ];
+    sections.splice(place..place, behind);
 }
 
 fn kind(experiment: &Experiment) -> &'static str {

@@ -1,6 +1,6 @@
 //! Distributions of delays, a panel for each payload and link, a line for each QoS.
 
-use super::{entry, frame, link_title};
+use super::{entry, frame};
 use crate::report::experiment::{Experiment, Level};
 use crate::report::figure::axis::Axis;
 use crate::report::figure::chart::{Entry, Mark, Plane, chart};
@@ -40,8 +40,8 @@ fn groups(experiment: &Experiment) -> Vec<Group<'_>> {
                 .collect();
             if !lines.is_empty() {
                 let mut title = format!("{} B", grouped(bytes));
-                if link.is_some() {
-                    title = format!("{title}, {}", link_title(link.as_deref()));
+                if let Some(link) = link {
+                    title = format!("{title}, {link}");
                 }
                 groups.push(Group { title, lines });
             }

@@ -13,6 +13,19 @@ use plotters::style::text_anchor::HPos;
 const MOST_ROWS: usize = 28;
 const ROW: u32 = 26;
 
+/// Keeps the most general contrasts, each kind whole or not at all: what holds over everything, then
+/// under one condition of the others, payloads (of which there may be many) after other factors.
+fn general(rows: &mut Vec<(Contrast, &EffectRow)>) {
+    let tier = |contrast: &Contrast| {
+        2 * contrast.depth() + usize::from(contrast.factor == "payload_bytes")
+    };
+    let up_to = |limit: usize| rows.iter().filter(|row| tier(&row.0) <= limit).count();
+    let last = (1..8).take_while(|limit| up_to(*limit) <= MOST_ROWS).last();
+    let last = last.unwrap_or(1);
+    rows.retain(|row| tier(&row.0) <= last);
+    rows.truncate(MOST_ROWS);
+}
+
 pub(super) fn figure(experiment: &Experiment) -> Option<Figure> {
     let main = experiment.main_part();
     let mut rows: Vec<(Contrast, &EffectRow)> = (experiment.effects.iter())
@@ -27,9 +40,7 @@ pub(super) fn figure(experiment: &Experiment) -> Option<Figure> {
         })
         .collect();
     let all = rows.len();
-    // What is shown goes from the general to the special.
-    rows.sort_by_key(|(contrast, _)| contrast.depth());
-    rows.truncate(MOST_ROWS);
+    general(&mut rows);
     let order: Vec<String> = {
         let mut order: Vec<String> = Vec::new();
         for (contrast, _) in &rows {

@@ -1,12 +1,18 @@
 //! The figures of an experiment.
 
 mod by_payload;
+mod combench;
 mod distribution;
 mod effects;
+mod extension;
 mod legs;
 mod loss;
+mod matrix;
 mod pen;
+mod scatter;
+mod split;
 mod stack;
+mod testbed;
 
 use super::chart::{Entry, Frame, Mark};
 use super::{Figure, theme};
@@ -16,6 +22,7 @@ use crate::report::experiment::{Experiment, Level};
 #[must_use]
 pub fn experiment_figures(experiment: &Experiment) -> Vec<Figure> {
     let mut figures = Vec::new();
+    figures.extend(testbed::figure(experiment));
     figures.extend(by_payload::delays(experiment));
     figures.extend(distribution::percentiles(experiment));
     figures.extend(distribution::cumulative(experiment));
@@ -23,6 +30,14 @@ pub fn experiment_figures(experiment: &Experiment) -> Vec<Figure> {
     figures.extend(legs::figure(experiment));
     figures.extend(by_payload::losses(experiment));
     figures.extend(loss::figure(experiment));
+    if experiment.is_study() {
+        figures.extend(scatter::loss_and_delay(experiment));
+        figures.extend(matrix::figure(experiment));
+    }
+    figures.extend(extension::figures(experiment));
+    figures.extend(combench::figure(experiment));
+    figures.extend(split::figure(experiment));
+    figures.extend(scatter::two_measurements(experiment));
     figures.extend(distribution::send_lag(experiment));
     figures
 }
