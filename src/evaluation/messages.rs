@@ -69,8 +69,7 @@ impl Messages {
 
 impl CellMessages {
     fn push(&mut self, sample: &SampleRow) {
-        let place = Outcome::ALL.iter().position(|o| *o == sample.outcome);
-        self.outcomes[place.unwrap_or(0)] += 1;
+        self.outcomes[sample.outcome.place()] += 1;
         self.duplicates += u64::from(sample.duplicates);
         let nanos = |delta: Option<TimeDelta>| delta.map(TimeDelta::as_nanos);
         self.response.extend(nanos(sample.response_ns));
@@ -129,8 +128,7 @@ impl CellMessages {
     /// How many ended so.
     #[must_use]
     pub fn count(&self, outcome: Outcome) -> u64 {
-        let place = Outcome::ALL.iter().position(|o| *o == outcome);
-        place.map_or(0, |place| self.outcomes[place])
+        outcome.of(&self.outcomes)
     }
 
     /// Delays (received − planned) of what arrived, in ascending order.

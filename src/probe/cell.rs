@@ -15,7 +15,7 @@ use super::plan::{CellPlan, ClientKind};
 use super::publisher::{self, Published, PublisherResult};
 use super::record::{MessageRecord, Reception, outcome};
 use super::subscriber::{self, Received, SubscriberResult};
-use super::target::{Connector, Dialect, Role};
+use super::target::{Connector, Dialect, Role, is_local_address};
 use super::tested;
 
 /// What a cell gave.
@@ -41,6 +41,12 @@ pub struct CellResult {
     pub publishing_cpu: Option<CpuTimes>,
     /// Processor time of the subscribing thread.
     pub subscribing_cpu: Option<CpuTimes>,
+    /// How long 99 % of the publishing thread's turns took at most, in nanoseconds.
+    pub publishing_lag: Option<i64>,
+    /// Those of the subscribing thread.
+    pub subscribing_lag: Option<i64>,
+    /// Whether clients and broker (or what stands before it) share a machine.
+    pub shares_host: bool,
     /// Whether every message had come, or a sentinel behind it, when waiting ended.
     pub drained: bool,
 }
@@ -180,6 +186,7 @@ pub fn run_cell(
         return Err(CellError::Plan("no publisher".into()));
     };
     check_welcome(plan, &welcome)?;
+    let shares_host = publishers.shares_host(&context);
     let result = thread::scope(|scope| {
         let epoch = Epoch::read();
         let started = clock::now().plus(LEAD_NS);
@@ -197,6 +204,9 @@ pub fn run_cell(
             clock_step_ns: epoch.step(Epoch::read(), ended.since(started)),
             publishing_cpu: published.cpu,
             subscribing_cpu: received.cpu,
+            publishing_lag: published.turns.p99(),
+            subscribing_lag: received.turns.p99(),
+            shares_host,
             drained: context.drained.load(Ordering::Acquire),
         })
     });
@@ -230,6 +240,14 @@ enum Side {
 }
 
 impl Side {
+    /// Whether the other end of the first of them is on this machine.
+    fn shares_host(&self, context: &Context<'_>) -> bool {
+        match self {
+            Self::Measuring(made) => made.first().is_some_and(|made| made.link.is_local()),
+            Self::Rumqttc(_) => context.connector.address().is_some_and(is_local_address),
+        }
+    }
+
     /// What the broker said of itself to the first of them.
     fn welcome(&self) -> Option<Welcome> {
         match self {

@@ -27,6 +27,11 @@ pub struct Evidence<'e> {
     pub sent_span: i64,
     /// Share of the time that each measuring thread waited for a processor.
     pub lost_cpu: Vec<(&'static str, f64)>,
+    /// Clients and broker share a machine's processors, so in a closed loop they wait for each
+    /// other by design.
+    pub shares_host: bool,
+    /// 99 % of the turns of each measuring thread's loop took at most so many nanoseconds.
+    pub loop_lag: Vec<(&'static str, i64)>,
     /// Receivers × publishers of which messages may be on their way still.
     pub undrained: u64,
     /// Why a connection was lost that nobody wanted to disturb.
@@ -53,6 +58,15 @@ pub enum Doubt {
         share: f64,
         /// What is allowed.
         limit: f64,
+    },
+    /// A thread was long in looking at its sockets again.
+    LoopLag {
+        /// Which.
+        thread: &'static str,
+        /// 99 % of its turns took at most so many nanoseconds.
+        p99: i64,
+        /// What is allowed.
+        limit: i64,
     },
     /// More was offered than went through.
     Saturated {
@@ -104,6 +118,13 @@ impl fmt::Display for Doubt {
                 share * 100.0,
                 limit * 100.0
             ),
+            Self::LoopLag { thread, p99, limit } => write!(
+                f,
+                "the {thread} thread took more than {} in 1 % of its turns (limit {}): so long what \
+                 came lay unread",
+                time(*p99),
+                time(*limit)
+            ),
             Self::Saturated { offered, sent } => write!(
                 f,
                 "saturated: {offered:.1} messages/s were offered and {sent:.1} went out"
@@ -154,14 +175,23 @@ pub fn doubts(evidence: &Evidence<'_>, limits: &Limits) -> Vec<Doubt> {
         let limit = limits.send_lag_ns;
         doubts.push(Doubt::SendLag { p99, limit });
     }
+    // Without a schedule nothing is late for a wait, and what goes through is what the machine
+    // gives to clients and broker together.
+    let shared_by_design = evidence.shares_host && evidence.planned_span.is_none();
     for &(thread, share) in &evidence.lost_cpu {
-        if share > limits.lost_cpu {
+        if share > limits.lost_cpu && !shared_by_design {
             let limit = limits.lost_cpu;
             doubts.push(Doubt::LostCpu {
                 thread,
                 share,
                 limit,
             });
+        }
+    }
+    for &(thread, p99) in &evidence.loop_lag {
+        if p99 > limits.send_lag_ns && !shared_by_design {
+            let limit = limits.send_lag_ns;
+            doubts.push(Doubt::LoopLag { thread, p99, limit });
         }
     }
     if !evidence.disturbed {
@@ -261,6 +291,34 @@ mod tests {
                 ..
             }]
         ));
+    }
+
+    /// Against a broker on another machine a wait for a processor is somebody else's work.
+    #[test]
+    fn a_closed_loop_shares_the_machine_with_its_broker() {
+        let evidence = Evidence {
+            planned_span: None,
+            shares_host: true,
+            lost_cpu: vec![("publishing", 0.4)],
+            loop_lag: vec![("subscribing", 5 * MS)],
+            ..sound(&[], &[])
+        };
+        assert_eq!(doubts(&evidence, &Limits::default()), []);
+        let scheduled = Evidence {
+            planned_span: Some(10_000 * MS),
+            ..evidence.clone()
+        };
+        let remote = Evidence {
+            shares_host: false,
+            ..evidence
+        };
+        for evidence in [scheduled, remote] {
+            let found = doubts(&evidence, &Limits::default());
+            assert!(
+                matches!(found[..], [Doubt::LostCpu { .. }, Doubt::LoopLag { .. }]),
+                "{found:?}"
+            );
+        }
     }
 
     #[test]

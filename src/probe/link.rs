@@ -25,6 +25,8 @@ pub struct Link {
     /// When TLS took them.
     taken: Option<Stamp>,
     last_write: Stamp,
+    /// The last read took all there was.
+    is_read_out: bool,
 }
 
 impl Link {
@@ -37,6 +39,7 @@ impl Link {
             in_tls: 0,
             taken: None,
             last_write: clock::now(),
+            is_read_out: false,
         }
     }
 
@@ -44,6 +47,17 @@ impl Link {
     #[must_use]
     pub fn socket(&self) -> &Arc<TcpStream> {
         &self.socket
+    }
+
+    /// Whether both ends are on this machine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let ends = self
+            .socket
+            .local_addr()
+            .ok()
+            .zip(self.socket.peer_addr().ok());
+        ends.is_some_and(|(ours, theirs)| ours.ip() == theirs.ip() || theirs.ip().is_loopback())
     }
 
     /// When something was last written.
@@ -122,6 +136,12 @@ impl Link {
         }
     }
 
+    /// Whether the last read took all that the socket had; with TLS nobody knows.
+    #[must_use]
+    pub const fn is_read_out(&self) -> bool {
+        self.is_read_out
+    }
+
     /// Reads once what has come. Gives the stamp of when it was there, or `None` where nothing
     /// was.
     ///
@@ -131,6 +151,7 @@ impl Link {
     #[inline]
     pub fn fill(&mut self) -> Result<Option<Stamp>, LinkError> {
         let space = self.inbox.space();
+        let room = space.len();
         let read = match self.tls.as_deref_mut() {
             None => (&*self.socket).read(space),
             Some(tls) => read_tls(tls, &self.socket, space)?,
@@ -139,6 +160,7 @@ impl Link {
             Ok(0) => Err(LinkError::Closed { reason: None }),
             Ok(count) => {
                 self.inbox.filled(count);
+                self.is_read_out = self.tls.is_none() && count < room;
                 Ok(Some(clock::now()))
             }
             Err(error)

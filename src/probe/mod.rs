@@ -37,6 +37,7 @@ pub mod tally;
 mod target;
 mod tested;
 mod tls;
+mod turns;
 mod wait;
 
 pub use cell::{CellProgress, CellResult, Sample, knock, run_cell};
@@ -54,3 +55,4 @@ pub use schedule::{Arrivals, Extent};
 pub use subscriber::SubscriberResult;
 pub use target::{BrokerUrl, Connector, Credentials, Dialect, Direct, Role, UrlError, is_loopback};
 pub use tls::{Tls, TlsFileError, TlsFiles};
+pub use turns::Turns;

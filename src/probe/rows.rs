@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::results::{CellRow, Hash64, Outcome, SampleRow};
-use crate::stats::Proportion;
+use crate::results::{CellRow, Hash64, SampleRow};
 use crate::time::{TimeDelta, Timestamp};
 
 use super::blocks::Placed;
 use super::cell::CellResult;
 use super::clock::{Epoch, Stamp};
 use super::payload::Payloads;
-use super::tally::{Sorted, Tally};
+use super::tally::Tally;
 
 /// What a row says that the cell itself does not know.
 #[derive(Clone, Debug)]
@@ -102,14 +101,7 @@ pub fn samples<E>(
 pub fn cell(cell: &CellResult, tally: &Tally, labels: &Labels) -> CellRow {
     let plan = &cell.plan;
     let at = |stamp: Stamp| -> Option<Timestamp> { Some(labels.epoch.timestamp(stamp)) };
-    let (loss, never) = (tally.loss(), tally.never_arrived());
-    let interval = |p: Proportion| (p.ratio, p.ci_low, p.ci_high);
-    let (loss_ratio, loss_ci_low, loss_ci_high) = interval(loss);
-    let (never_arrived_ratio, never_arrived_ci_low, never_arrived_ci_high) = interval(never);
-    let of = |values: &Sorted, q: f64| values.quantile(q).map(TimeDelta::from_nanos);
-    let median = |values: &Sorted| of(values, 0.5);
-    let response = &tally.response;
-    CellRow {
+    let mut row = CellRow {
         cell: labels.placed.cell,
         block: labels.placed.block,
         repetition: labels.placed.block,
@@ -133,41 +125,12 @@ pub fn cell(cell: &CellResult, tally: &Tally, labels: &Labels) -> CellRow {
         client: Arc::clone(&labels.client),
         start_ns: at(cell.started),
         end_ns: at(cell.ended),
-        planned: tally.planned(),
-        sent: tally.written(),
-        delivered: tally.count(Outcome::Delivered),
-        late: tally.count(Outcome::Late),
-        lost: tally.lost(),
-        duplicates: tally.duplicates,
-        reordered: tally.reordered,
-        loss_ratio,
-        loss_ci_low,
-        loss_ci_high,
-        never_arrived_ratio,
-        never_arrived_ci_low,
-        never_arrived_ci_high,
-        lost_unacknowledged: tally.count(Outcome::LostUnacknowledged),
-        lost_acknowledged: tally.count(Outcome::LostAcknowledged),
-        lost_unconfirmed: tally.count(Outcome::LostUnconfirmed),
-        not_written: tally.count(Outcome::NotWritten),
-        refused: tally.count(Outcome::Refused),
-        delay_mean_ns: response.mean().map(TimeDelta::from_nanos),
-        delay_median_ns: median(response),
-        delay_p95_ns: of(response, 0.95),
-        delay_p99_ns: of(response, 0.99),
-        delay_max_ns: response.max().map(TimeDelta::from_nanos),
-        delay_negative: response.negative(),
-        service_median_ns: median(&tally.service),
-        send_lag_median_ns: median(&tally.send_lag),
-        send_lag_p99_ns: of(&tally.send_lag, 0.99),
-        puback_median_ns: median(&tally.puback),
-        pubrec_median_ns: median(&tally.pubrec),
-        pubrel_median_ns: median(&tally.pubrel),
-        pubcomp_median_ns: median(&tally.pubcomp),
-        qos2_total_median_ns: median(&tally.qos2_total),
         saturated: tally.is_saturated(),
         valid: tally.doubts.is_empty(),
         invalid_reason: tally.invalid_reason().map(Arc::from),
+        loop_lag_p99_ns: (cell.publishing_lag.max(cell.subscribing_lag)).map(TimeDelta::from_nanos),
         ..CellRow::default()
-    }
+    };
+    row.fill(&tally.counts());
+    row
 }

@@ -1,7 +1,7 @@
 //! The numbers of one cell, from its messages.
 
-use crate::results::Outcome;
-use crate::stats::{OBSERVATIONS_BEYOND, Proportion};
+use crate::results::{CellCounts, Outcome};
+use crate::stats::{Proportion, quantile};
 
 use super::cell::{CellResult, Sample};
 use super::distrust::{Doubt, Evidence, doubts};
@@ -28,34 +28,7 @@ impl Sorted {
     /// The quantile `q` (0 to 1) by nearest rank; `None` where fewer than ten have a higher rank.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<i64> {
-        let n = self.0.len();
-        let rank = ((q * n as f64).ceil() as usize).clamp(1, n.max(1));
-        if ((n - rank.min(n)) as u64) < OBSERVATIONS_BEYOND {
-            return None;
-        }
-        self.0.get(rank - 1).copied()
-    }
-
-    /// The mean, rounded down.
-    #[must_use]
-    pub fn mean(&self) -> Option<i64> {
-        let count = i128::try_from(self.0.len())
-            .ok()
-            .filter(|count| *count > 0)?;
-        let sum: i128 = self.0.iter().map(|value| i128::from(*value)).sum();
-        i64::try_from(sum.div_euclid(count)).ok()
-    }
-
-    /// The largest.
-    #[must_use]
-    pub fn max(&self) -> Option<i64> {
-        self.0.last().copied()
-    }
-
-    /// How many are below 0.
-    #[must_use]
-    pub fn negative(&self) -> u64 {
-        self.0.partition_point(|value| *value < 0) as u64
+        quantile(&self.0, q)
     }
 }
 
@@ -160,8 +133,7 @@ impl Tally {
             doubts: Vec::new(),
         };
         for sample in cell.samples() {
-            let place = Outcome::ALL.iter().position(|o| *o == sample.outcome);
-            tally.outcomes[place.unwrap_or(0)] += 1;
+            tally.outcomes[sample.outcome.place()] += 1;
             tally.duplicates += u64::from(sample.reception.duplicates);
             tally.suppressed += u64::from(sample.reception.suppressed);
             tally.reordered += u64::from(sample.reception.reordered);
@@ -171,11 +143,28 @@ impl Tally {
         tally
     }
 
+    /// What the columns of cells.csv are made of.
+    #[must_use]
+    pub fn counts(&self) -> CellCounts<'_> {
+        CellCounts {
+            outcomes: self.outcomes,
+            duplicates: self.duplicates,
+            reordered: self.reordered,
+            response: self.response.values(),
+            service: self.service.values(),
+            send_lag: self.send_lag.values(),
+            puback: self.puback.values(),
+            pubrec: self.pubrec.values(),
+            pubrel: self.pubrel.values(),
+            pubcomp: self.pubcomp.values(),
+            qos2_total: self.qos2_total.values(),
+        }
+    }
+
     /// Messages × receivers with this outcome.
     #[must_use]
     pub fn count(&self, outcome: Outcome) -> u64 {
-        let place = Outcome::ALL.iter().position(|o| *o == outcome);
-        place.map_or(0, |place| self.outcomes[place])
+        outcome.of(&self.outcomes)
     }
 
     /// Messages × receivers.
@@ -275,6 +264,14 @@ fn judge(cell: &CellResult, tally: &Tally) -> Vec<Doubt> {
         ]
         .into_iter()
         .flatten()
+        .collect(),
+        shares_host: cell.shares_host,
+        loop_lag: [
+            ("publishing", cell.publishing_lag),
+            ("subscribing", cell.subscribing_lag),
+        ]
+        .into_iter()
+        .filter_map(|(thread, p99)| Some((thread, p99?)))
         .collect(),
         undrained: cell
             .subscribers

@@ -118,7 +118,12 @@ impl fmt::Display for BrokerUrl {
 /// Whether every address of the host is this machine's loopback.
 #[must_use]
 pub fn is_loopback(url: &BrokerUrl) -> bool {
-    match (url.host.as_str(), url.port).to_socket_addrs() {
+    is_local_address((&url.host, url.port))
+}
+
+/// Whether every address of it is this machine's loopback.
+pub(super) fn is_local_address(address: (&str, u16)) -> bool {
+    match address.to_socket_addrs() {
         Ok(addresses) => {
             let mut addresses = addresses.peekable();
             addresses.peek().is_some() && addresses.all(|address| address.ip().is_loopback())

@@ -16,9 +16,9 @@ mod threshold;
 
 pub use csv::{Cell, Cells, Hash64, Rate, Row, RowWriter, Verbatim};
 pub use experiment::{
-    BrokerRecord, CellRow, CellSys, ClockRecord, CorrelationRow, EffectRow, Field, HostRecord,
-    LinkRecord, Manifest, Outcome, PROBE_SCHEMA, Record, RecordError, STUDY_SCHEMA, SampleRow,
-    SysRecord, Texts, read_table,
+    BrokerRecord, CellCounts, CellRow, CellSys, ClockRecord, CorrelationRow, EffectRow, Field,
+    HostRecord, LinkRecord, Manifest, Outcome, PROBE_SCHEMA, PublishCount, Record, RecordError,
+    STUDY_SCHEMA, SampleRow, SysRecord, Texts, read_table,
 };
 pub use finding::{FindingDoc, Severity, finding_doc, finding_severity};
 pub use read::{

@@ -195,3 +195,71 @@ fn other_programs_and_the_probe_understand_each_other() {
     listener.kill().unwrap();
     listener.wait().unwrap();
 }
+
+/// Subscribes to everything, tells what comes, and publishes at every QoS when the first message is
+/// there.
+const PAHO: &str = r#"
+import sys
+import paho.mqtt.client as mqtt
+
+port, topic, wanted = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "paho", protocol=mqtt.MQTTv5)
+got = []
+asked = []
+
+def on_subscribe(client, *_):
+    print("subscribed", flush=True)
+
+def on_message(client, _, message):
+    if message.payload == b"a stranger's message":
+        return
+    got.append(message)
+    print(message.topic, len(message.payload), message.qos, flush=True)
+    if not asked:
+        asked.extend(client.publish(topic, b"a stranger's message", qos) for qos in (0, 1, 2))
+    if len(got) == wanted:
+        client.disconnect()
+
+client.on_subscribe, client.on_message = on_subscribe, on_message
+client.connect("127.0.0.1", port)
+client.subscribe("mqttscope/#", 2)
+client.loop_forever()
+"#;
+
+/// paho-mqtt gets what we publish, payloads of the size that was asked for; and we get what it
+/// publishes at every QoS, and do not take it for ours.
+#[test]
+fn paho_and_the_probe_understand_each_other() {
+    let Some(broker) = broker() else { return };
+    let Some(python) = std::env::var_os("MQTTSCOPE_PYTHON") else {
+        return may_skip("MQTTSCOPE_PYTHON (./x test sets it), with the package paho-mqtt");
+    };
+    let plan = CellPlan {
+        run: 78,
+        qos: 2,
+        subscriber_qos: 2,
+        payload_bytes: 100,
+        extent: Extent::Count(150),
+        ..CellPlan::default()
+    };
+    let topic = plan.topic(0);
+    let mut paho = Command::new(python)
+        .args(["-c", PAHO, &broker.port.to_string(), &topic, "150"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(paho.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "subscribed");
+    let (dialect, connector) = (dialect(ProtocolLevel::V5), direct(broker.port));
+    let result = probe::run_cell(&plan, &dialect, &connector, &mut |_| true).unwrap();
+    assert!(
+        result
+            .samples()
+            .all(|sample| sample.outcome == Outcome::Delivered)
+    );
+    assert_eq!(result.subscribers[0].foreign, 3);
+    let ours = format!("{topic} 100 2");
+    let got: Vec<String> = lines.map_while(Result::ok).collect();
+    assert_eq!(got.iter().filter(|line| **line == ours).count(), 150);
+    assert!(paho.wait().unwrap().success());
+}

@@ -26,15 +26,23 @@ struct Report<'r> {
     verdicts: &'r [Verdict],
 }
 
+/// The check that says when QoS 2 messages go on.
+pub(super) const FORWARDING: &str = "qos2_forwarding";
+
+/// Where to ask: the broker itself, past the proxy.
+pub(super) fn site<'s>(settings: &'s Settings, topic_prefix: &'s str) -> Site<'s> {
+    Site {
+        connector: &settings.site.control,
+        dialect: &settings.dialect,
+        topic_prefix,
+        run: rand::random(),
+    }
+}
+
 pub(super) fn run(arguments: &ProbeArgs) -> Result<(), Failure> {
     let settings = Settings::new(arguments, 0)?;
     let broker = settings.site.name.clone();
-    let site = Site {
-        connector: &settings.site.connector,
-        dialect: &settings.dialect,
-        topic_prefix: &arguments.design.topic_prefix,
-        run: rand::random(),
-    };
+    let site = site(&settings, &arguments.design.topic_prefix);
     let topics = site.topic_root();
     let mut written = Ok(());
     // Each as it is found: all of them take some seconds.

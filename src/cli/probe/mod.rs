@@ -19,12 +19,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::probe::check::{Judgement, quick};
 use crate::probe::clock::{self, Epoch};
 use crate::probe::rows::{self, Labels};
 use crate::probe::tally::Tally;
 use crate::probe::{self, blocks::Placed};
 use crate::probe::{CellError, CellPlan, run_cell};
-use crate::results::{CellRow, Manifest, PROBE_SCHEMA};
+use crate::results::{CellRow, Manifest, PROBE_SCHEMA, escape};
 
 use super::error::Failure;
 use super::terminal::complain;
@@ -45,6 +46,7 @@ pub(super) fn run(arguments: &ProbeArgs) -> Result<(), Failure> {
     }
     let mut run = Run::new(arguments)?;
     run.knock()?;
+    run.ask();
     if !arguments.no_baseline && run.manifest.baseline.is_none() {
         run.baseline()?;
     }
@@ -132,6 +134,30 @@ impl Run {
             .map_err(|error| self.failure(placed.cell, error))
     }
 
+    /// What is cheap to ask the broker before it is measured.
+    fn ask(&mut self) {
+        let design = &self.settings.design;
+        if !self.manifest.checks.is_empty() {
+            return;
+        }
+        let site = check::site(&self.settings, &design.base.topic_prefix);
+        for verdict in quick(&site, design.qos.contains(&2)) {
+            let (check, value) = (verdict.check, verdict.value.clone());
+            if let (check::FORWARDING, Some(at)) = (check, value.as_str()) {
+                self.manifest.broker.qos2_forwarded_at = Some(at.to_uppercase());
+            }
+            if let ("version", Some(version)) = (check, value.as_str()) {
+                self.manifest.broker.version = Some(escape(version.as_bytes()).into_owned());
+            }
+            if verdict.judgement == Judgement::Warning {
+                let answer = escape(verdict.answer.as_bytes());
+                let note = format!("{}: {answer}", verdict.title);
+                self.manifest.notes.push(note);
+            }
+            self.manifest.checks.insert(check.to_owned(), value);
+        }
+    }
+
     /// The tool's own floor. Where the embedded broker is measured anyway there is no other.
     fn baseline(&mut self) -> Result<(), Failure> {
         if self.settings.embedded.is_some() {
@@ -199,7 +225,7 @@ impl Run {
             store.add(&result, &labels, &row)?;
         }
         self.note(&result, &tally);
-        beside.keep(&mut self.manifest, placed.cell, sys_before, &self.settings);
+        beside.keep(&mut self.manifest, &result, sys_before, &self.settings);
         let cut = self.settings.site.counts().cut - before.cut;
         if cut > 0 {
             let text = format!("cell {}: the proxy cut {cut} connections", placed.cell);

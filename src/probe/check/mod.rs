@@ -42,6 +42,18 @@ impl Site<'_> {
     }
 }
 
+/// What takes half a second and everybody has to know who reads a run's numbers: the broker's
+/// version, what a subscription is granted, and with QoS 2 when its messages go on.
+#[must_use]
+pub fn quick(site: &Site<'_>, with_qos2: bool) -> Vec<Verdict> {
+    let mut verdicts = messages::broker(site);
+    verdicts.push(messages::granted_qos(site));
+    if with_qos2 {
+        verdicts.push(messages::qos2_forwarding(site));
+    }
+    verdicts
+}
+
 /// Asks everything, and tells each verdict as it is found.
 ///
 /// # Errors

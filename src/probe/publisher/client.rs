@@ -39,6 +39,8 @@ pub struct PublisherResult {
     pub unexpected_acknowledgements: u64,
     /// Packets that have no business at a publisher.
     pub foreign: u64,
+    /// PUBLISH packets that it wrote: warm-up, sentinels and what was sent again included.
+    pub publishes: u64,
 }
 
 /// One publisher at work.
@@ -89,6 +91,7 @@ impl Publisher {
                 lost: None,
                 unexpected_acknowledgements: 0,
                 foreign: 0,
+                publishes: 0,
             },
         }
     }
@@ -135,9 +138,14 @@ impl Publisher {
         }
     }
 
-    /// Sends what is due and can be sent.
+    /// Sends what is due and can be sent; gives whether there was anything.
     #[inline]
-    pub(super) fn pump(&mut self, context: &Context<'_>, payloads: &mut Payloads, now: Stamp) {
+    pub(super) fn pump(
+        &mut self,
+        context: &Context<'_>,
+        payloads: &mut Payloads,
+        now: Stamp,
+    ) -> bool {
         self.wire.look();
         let first = self.next;
         while self.is_due(now) && self.can_send() {
@@ -164,6 +172,7 @@ impl Publisher {
             self.close(context, payloads, now);
         }
         self.wire.ping(now);
+        self.next > first
     }
 
     fn finish(&mut self, context: &Context<'_>, now: Stamp) {
@@ -208,6 +217,7 @@ impl Publisher {
             // Topic and size were checked with the plan.
             let _ = write::publish(link.outbox.packet(), self.wire.level, &publish);
             link.outbox.mark(first, Token::Publish(index));
+            self.result.publishes += 1;
         }
     }
 
@@ -240,6 +250,7 @@ impl Publisher {
                 payload: &payload,
             };
             let _ = write::publish(link.outbox.packet(), self.wire.level, &publish);
+            self.result.publishes += 1;
         }
         self.flush(context);
     }
@@ -280,6 +291,9 @@ impl Publisher {
                     };
                     if let Err(error) = answers.take(link) {
                         return self.wire.lose(&error);
+                    }
+                    if link.is_read_out() {
+                        break;
                     }
                 }
                 Err(error) => return self.wire.lose(&error),
@@ -357,6 +371,7 @@ impl Publisher {
         };
         let first = link.outbox.position();
         let _ = write::publish(link.outbox.packet(), self.wire.level, &publish);
+        self.result.publishes += 1;
         if unwritten {
             link.outbox.mark(first, Token::Publish(index));
         }

@@ -15,6 +15,7 @@ use super::clock::{self, Stamp};
 use super::line::{Context, Made};
 use super::load::CpuTimes;
 use super::payload::Payloads;
+use super::turns::Turns;
 use super::wait::{self, NAP_NS, SHORT_NAP_NS};
 
 use client::Publisher;
@@ -26,6 +27,7 @@ pub(super) use client::SENTINEL_AGAIN_NS;
 pub(super) struct Published {
     pub(super) publishers: Vec<PublisherResult>,
     pub(super) cpu: Option<CpuTimes>,
+    pub(super) turns: Turns,
 }
 
 /// Runs the publishers of a cell until everything is answered or the cell is over. `start` is
@@ -39,6 +41,7 @@ pub(super) fn run<'scope>(
     wait::tune_thread();
     let before = CpuTimes::of_this_thread();
     let mut payloads = Payloads::new(context.plan.tag(), context.plan.payload_bytes);
+    let mut turns = Turns::default();
     let mut publishers: Vec<Publisher> = (0..)
         .zip(made)
         .map(|(number, made)| Publisher::new(context, number, made, start))
@@ -49,9 +52,13 @@ pub(super) fn run<'scope>(
         let mut set = wait::poll_set(&sockets);
         let mut changed = false;
         while !changed && !is_over(context, &publishers) {
-            let until = send(context, &mut publishers, &mut payloads, &mut changed);
+            let until = send(context, &mut publishers, &mut payloads, &mut turns);
+            changed = publishers
+                .iter()
+                .any(|publisher| publisher.wire.needs_mending());
             if !changed {
-                changed = receive(context, &mut publishers, &sockets, &mut set, until);
+                let ready = (&*sockets, &mut *set);
+                changed = receive(context, &mut publishers, ready, until, &mut turns);
             }
         }
         for publisher in &mut publishers {
@@ -64,6 +71,7 @@ pub(super) fn run<'scope>(
     Published {
         publishers: publishers.into_iter().map(Publisher::end).collect(),
         cpu,
+        turns,
     }
 }
 
@@ -79,13 +87,14 @@ fn send(
     context: &Context<'_>,
     publishers: &mut [Publisher],
     payloads: &mut Payloads,
-    changed: &mut bool,
+    turns: &mut Turns,
 ) -> Stamp {
     let now = clock::now();
     let mut until = now.plus(NAP_NS);
     for publisher in publishers {
-        publisher.pump(context, payloads, now);
-        *changed |= publisher.wire.needs_mending();
+        if publisher.pump(context, payloads, now) {
+            turns.begin(now);
+        }
         if publisher.wire.is_making() {
             until = until.min(now.plus(SHORT_NAP_NS));
         }
@@ -99,16 +108,19 @@ fn send(
 fn receive(
     context: &Context<'_>,
     publishers: &mut [Publisher],
-    sockets: &[(usize, Arc<TcpStream>)],
-    set: &mut [PollFd<'_>],
+    (sockets, set): (&[(usize, Arc<TcpStream>)], &mut [PollFd<'_>]),
     until: Stamp,
+    turns: &mut Turns,
 ) -> bool {
     for ((index, _), entry) in sockets.iter().zip(&mut *set) {
         wait::ask(entry, publishers[*index].wire.wants_write());
     }
-    if !wait::wait(set, clock::now(), until) {
+    let now = clock::now();
+    turns.end(now);
+    if !wait::wait(set, now, until) {
         return false;
     }
+    turns.begin(clock::now());
     let mut lost = false;
     for ((index, _), entry) in sockets.iter().zip(set) {
         let publisher = &mut publishers[*index];

@@ -75,8 +75,10 @@ impl Subscriber {
                 break;
             }
             self.flush();
+            if (self.wire.line.link()).is_none_or(|link| link.is_read_out()) {
+                break;
+            }
         }
-        self.flush();
         let count = u64::from(before - self.ledger.missing());
         context.received.fetch_add(count, Ordering::Relaxed);
     }

@@ -26,6 +26,8 @@ pub struct SubscriberResult {
     pub lost: Option<String>,
     /// Messages and packets that are none of this cell's.
     pub foreign: u64,
+    /// PUBLISH packets that came, whatever they were.
+    pub publishes: u64,
     /// Publishers whose last messages may be on their way still.
     pub undrained: u32,
 }
@@ -105,6 +107,7 @@ impl Ledger {
                 resumed: 0,
                 lost: None,
                 foreign: 0,
+                publishes: 0,
                 undrained: 0,
             },
         }
@@ -134,6 +137,7 @@ impl Ledger {
         expected: &Expected,
         payloads: &Payloads,
     ) -> u32 {
+        self.result.publishes += 1;
         let Some(publisher) = expected.publisher(topic) else {
             self.result.foreign += 1;
             return NOWHERE;

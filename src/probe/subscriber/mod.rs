@@ -11,6 +11,7 @@ use super::clock::{self, Stamp};
 use super::line::{Context, Made};
 use super::load::CpuTimes;
 use super::payload::Payloads;
+use super::turns::Turns;
 use super::wait::{self, NAP_NS, SHORT_NAP_NS};
 
 use client::Subscriber;
@@ -22,6 +23,7 @@ pub(super) use ledger::{Expected, Ledger};
 pub(super) struct Received {
     pub(super) subscribers: Vec<SubscriberResult>,
     pub(super) cpu: Option<CpuTimes>,
+    pub(super) turns: Turns,
 }
 
 /// Runs the subscribers of a cell until every publisher is done and all that was sent has come,
@@ -40,8 +42,14 @@ pub(super) fn run<'scope>(
         .zip(made)
         .map(|(number, made)| Subscriber::new(context, number, made, &expected))
         .collect();
+    let mut turns = Turns::default();
     while !context.is_over() && !is_answered(context, &mut subscribers) {
-        serve(context, &mut subscribers, &expected, &payloads);
+        serve(
+            context,
+            &mut subscribers,
+            (&expected, &payloads),
+            &mut turns,
+        );
         for subscriber in &mut subscribers {
             subscriber.mend(scope, context);
         }
@@ -52,6 +60,7 @@ pub(super) fn run<'scope>(
     Received {
         subscribers: subscribers.into_iter().map(Subscriber::end).collect(),
         cpu,
+        turns,
     }
 }
 
@@ -59,8 +68,8 @@ pub(super) fn run<'scope>(
 fn serve(
     context: &Context<'_>,
     subscribers: &mut [Subscriber],
-    expected: &Expected,
-    payloads: &Payloads,
+    (expected, payloads): (&Expected, &Payloads),
+    turns: &mut Turns,
 ) {
     let sockets = wait::sockets(
         subscribers
@@ -71,6 +80,7 @@ fn serve(
     let mut changed = false;
     while !changed && !context.is_over() && !is_answered(context, subscribers) {
         let now = clock::now();
+        turns.end(now);
         let mut nap = NAP_NS;
         for ((index, _), entry) in sockets.iter().zip(&mut set) {
             wait::ask(entry, subscribers[*index].wire.wants_write());
@@ -85,6 +95,7 @@ fn serve(
         if changed || !wait::wait(&mut set, now, now.plus(nap + wait::SPIN_NS)) {
             continue;
         }
+        turns.begin(clock::now());
         for ((index, _), entry) in sockets.iter().zip(&set) {
             if entry.any().unwrap_or(false) {
                 subscribers[*index].serve(context, expected, payloads);

@@ -34,6 +34,8 @@ pub(super) struct Book {
     again: Vec<bool>,
     /// Messages that wait in the event loop, and go with the session.
     queued: u32,
+    /// PUBLISH packets that went out.
+    publishes: u64,
 }
 
 impl Book {
@@ -46,12 +48,17 @@ impl Book {
             in_flight: 0,
             again: vec![false; identifiers],
             queued: 0,
+            publishes: 0,
         }
     }
 
     /// How many messages were told of, or are known to be dropped.
     pub(super) const fn told_of(&self) -> u32 {
         self.next
+    }
+
+    pub(super) const fn publishes(&self) -> u64 {
+        self.publishes
     }
 
     pub(super) const fn in_flight(&self) -> u32 {
@@ -85,6 +92,7 @@ impl Book {
     }
 
     fn published(&mut self, id: u16, stamp: Stamp) -> bool {
+        self.publishes += 1;
         let at = usize::from(id);
         if self.again.get_mut(at).is_some_and(std::mem::take) {
             let message = self.flying.get(at).copied().flatten();

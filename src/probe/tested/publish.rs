@@ -18,6 +18,7 @@ use crate::probe::load::CpuTimes;
 use crate::probe::payload::Payloads;
 use crate::probe::publisher::{Published, PublisherResult, SENTINEL_AGAIN_NS};
 use crate::probe::record::MessageRecord;
+use crate::probe::turns::Turns;
 use crate::probe::wait::{self, NAP_NS};
 
 use super::events::Book;
@@ -90,6 +91,8 @@ pub(in crate::probe) fn publish(context: &Context<'_>, opened: Opened, start: St
             .map(|(pacer, driven)| pacer.end(driven))
             .collect(),
         cpu: pacing_cpu.zip(driving_cpu).map(|(a, b)| a.plus(b)),
+        // Its event loop is its own affair.
+        turns: Turns::default(),
     }
 }
 
@@ -263,6 +266,7 @@ impl Pacer {
             lost: driven.lost,
             unexpected_acknowledgements: driven.unexpected,
             foreign: 0,
+            publishes: driven.book.publishes(),
         }
     }
 }

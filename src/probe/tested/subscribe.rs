@@ -13,6 +13,7 @@ use crate::probe::line::{Context, FIRST_PAUSE, LONGEST_PAUSE};
 use crate::probe::load::CpuTimes;
 use crate::probe::payload::Payloads;
 use crate::probe::subscriber::{Expected, HANDSHAKES_NS, Ledger, Received, drained_since};
+use crate::probe::turns::Turns;
 use crate::probe::wait;
 
 use super::publish::{GOODBYE, LOOK};
@@ -78,6 +79,7 @@ pub(in crate::probe) fn subscribe(
     Received {
         subscribers: ledgers.map(Ledger::end).collect(),
         cpu,
+        turns: Turns::default(),
     }
 }
 

@@ -137,6 +137,9 @@ record! {
         /// Messages whose whole way the packets at the taps show: what `wire_delay_median_ns` and
         /// the shares of the delay are of.
         pub wire_messages: Option<u64>,
+        /// 99 % of the turns of the measuring threads' loops took at most so long: the slower
+        /// thread's.
+        pub loop_lag_p99_ns: Option<TimeDelta>,
     }
 }
 

@@ -113,6 +113,30 @@ pub struct CellSys {
     pub before: Option<SysRecord>,
     /// After its last.
     pub after: Option<SysRecord>,
+    /// What the clients of the cell wrote and read.
+    pub ours: PublishCount,
+}
+
+/// PUBLISH packets of a cell as its clients have them: warm-up, sentinels, copies and what was
+/// sent again included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PublishCount {
+    /// Written by publishers: to be compared with `publish_received`.
+    pub sent: u64,
+    /// Read by subscribers: to be compared with `publish_sent`.
+    pub received: u64,
+}
+
+impl PublishCount {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            sent: self.sent.saturating_add(other.sent),
+            received: self.received.saturating_add(other.received),
+        }
+    }
 }
 
 /// What a broker says of itself: counts since it started, and `None` of what it does not have.

@@ -8,6 +8,7 @@
 
 mod cells;
 mod correlations;
+mod counts;
 mod effects;
 mod field;
 mod manifest;
@@ -15,11 +16,12 @@ mod samples;
 
 pub use cells::CellRow;
 pub use correlations::CorrelationRow;
+pub use counts::CellCounts;
 pub use effects::EffectRow;
 pub use field::{Field, Record, RecordError, Texts, read_table};
 pub use manifest::{
     BrokerRecord, CellSys, ClockRecord, HostRecord, LinkRecord, Manifest, PROBE_SCHEMA,
-    STUDY_SCHEMA, SysRecord,
+    PublishCount, STUDY_SCHEMA, SysRecord,
 };
 pub use samples::{Outcome, SampleRow};
 

@@ -37,6 +37,18 @@ impl Outcome {
         Self::LostUnconfirmed,
     ];
 
+    /// Its place in [`Outcome::ALL`].
+    #[must_use]
+    pub const fn place(self) -> usize {
+        self as usize
+    }
+
+    /// How many of some counts, in the order of [`Outcome::ALL`], ended so.
+    #[must_use]
+    pub const fn of(self, counts: &[u64; 7]) -> u64 {
+        counts[self.place()]
+    }
+
     /// Its name in tables.
     #[must_use]
     pub const fn name(self) -> &'static str {

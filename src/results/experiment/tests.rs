@@ -44,6 +44,15 @@ fn sample(topic: &str, response: Option<i64>) -> SampleRow {
 
 /// What scripts are written against.
 #[test]
+fn outcomes_know_their_places() {
+    let counts = [1, 2, 3, 4, 5, 6, 7];
+    for (place, outcome) in Outcome::ALL.into_iter().enumerate() {
+        assert_eq!(outcome.place(), place);
+        assert_eq!(outcome.of(&counts), place as u64 + 1);
+    }
+}
+
+#[test]
 fn headers_begin_as_the_reference_says() {
     for (columns, header) in [
         (
