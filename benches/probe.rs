@@ -1,8 +1,11 @@
 //! The measuring client against a mosquitto of its own on the loopback: how many messages per
 //! second go through, how exactly they are sent, and what a hundred publishers change.
 //!
-//! `cargo bench --bench probe`. Everything runs on this machine, so tester and broker share its
-//! processors: an idle one is needed, and the results are its own.
+//! `cargo bench --bench probe` runs all of it, in some two and a half minutes;
+//! `cargo bench --bench probe -- PART…` some of it: `throughput`, `scheduling`, `delay` (through the
+//! proxy), `agreement` (with tcpdump, which has to be allowed to capture). Everything runs on this
+//! machine, so tester and broker share its processors: an idle one is needed, and the results are
+//! its own.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -11,24 +14,42 @@
 
 #[path = "../tests/support/mosquitto.rs"]
 mod mosquitto;
+#[path = "../tests/support/tcpdump.rs"]
+mod tcpdump;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use mosquitto::Mosquitto;
 use mqttscope::ProtocolLevel;
 use mqttscope::probe::tally::Tally;
 use mqttscope::probe::{
-    Arrivals, CellPlan, CellResult, Credentials, Dialect, Direct, Extent, run_cell,
+    Arrivals, CellPlan, CellResult, Credentials, Dialect, Direct, Extent, host_record, run_cell,
 };
 use mqttscope::proxy::{Conditions, Proxy};
+use tcpdump::Tcpdump;
+
+const PARTS: [(&str, fn(&Mosquitto)); 4] = [
+    ("throughput", throughputs),
+    ("scheduling", scheduling),
+    ("delay", known_delay),
+    ("agreement", agreement),
+];
 
 fn main() {
-    // Filters such as `cargo bench -- pipeline` are for the other benchmarks.
-    let mut arguments = std::env::args()
+    let arguments: Vec<String> = std::env::args()
         .skip(1)
-        .filter(|argument| argument != "--bench");
-    if arguments.next().is_some_and(|argument| argument != "probe") {
+        .filter(|argument| argument != "--bench")
+        .collect();
+    let wanted = |name: &str| {
+        arguments.is_empty() || arguments.iter().any(|word| word == name || word == "probe")
+    };
+    // Filters such as `cargo bench -- pipeline` are for the other benchmarks.
+    let parts: Vec<_> = PARTS.iter().filter(|(name, _)| wanted(name)).collect();
+    if parts.is_empty() {
         return;
     }
     // Wide windows lose messages in mosquitto's default configuration.
@@ -37,10 +58,23 @@ fn main() {
         eprintln!("skipped: there is no mosquitto");
         return;
     };
+    let host = host_record();
+    println!(
+        "{} x {}, kernel {}; mosquitto with NODELAY on the loopback",
+        host.cpus,
+        host.cpu_model.unwrap_or_default(),
+        host.kernel
+    );
+    for (_, part) in parts {
+        part(&broker);
+    }
+}
+
+fn throughputs(broker: &Mosquitto) {
     println!("throughput: 128 bytes, window 100, one publisher and one subscriber in one process");
     for (qos, count) in [(0, 400_000), (1, 200_000), (2, 120_000)] {
         let mut rates: Vec<f64> = (0..5)
-            .map(|run| throughput(&broker, qos, count, run))
+            .map(|run| throughput(broker, qos, count, run))
             .collect();
         rates.sort_by(f64::total_cmp);
         println!(
@@ -48,7 +82,10 @@ fn main() {
             rates[2], rates[0], rates[4]
         );
     }
-    println!("scheduling: 16 bytes, QoS 0, Poisson, sent - planned");
+}
+
+fn scheduling(broker: &Mosquitto) {
+    println!("scheduling: 16 bytes, QoS 0, Poisson, sent - planned, 20,000 messages");
     for (publishers, rate, count) in [(1, 1_000.0, 20_000), (100, 10.0, 200)] {
         let plan = CellPlan {
             publishers,
@@ -57,7 +94,7 @@ fn main() {
             warm_up: count / 10,
             ..CellPlan::default()
         };
-        let tally = Tally::new(&run(&broker, plan));
+        let tally = Tally::new(&run(broker, plan));
         let us = |q| tally.send_lag.quantile(q).unwrap_or(0) as f64 / 1e3;
         let delay = |q| tally.response.quantile(q).unwrap_or(0) as f64 / 1e3;
         println!(
@@ -71,7 +108,81 @@ fn main() {
             tally.planned(),
         );
     }
-    known_delay(&broker);
+}
+
+/// The same messages by the prober's stamps and by the packets that tcpdump saw.
+fn agreement(broker: &Mosquitto) {
+    let directory = match tempfile::tempdir() {
+        Ok(directory) => directory,
+        Err(error) => panic!("{error}"),
+    };
+    let capture = directory.path().join("run.pcap");
+    let Some(tcpdump) = Tcpdump::start(broker.port, &capture) else {
+        eprintln!("skipped: there is no tcpdump that may capture on lo");
+        return;
+    };
+    let (run, analysis) = (
+        directory.path().join("run"),
+        directory.path().join("analysis"),
+    );
+    let url = broker.url();
+    let probe = [
+        "probe",
+        &url,
+        "--no-baseline",
+        "--count",
+        "1000",
+        "--rate",
+        "200",
+    ];
+    mqttscope(&probe, &[("-o", &run)]);
+    tcpdump.stop();
+    let port = broker.port.to_string();
+    let analyze = ["analyze", "-p", &port, "--only", "tables"];
+    mqttscope(&analyze, &[("-o", &analysis), ("", &capture)]);
+    println!("agreement: 1,000 messages of 16 bytes at 200/s per QoS; service - delay on the wire");
+    let wire: BTreeMap<String, i64> = rows(&analysis.join("deliveries.csv"))
+        .filter_map(|row| Some((row["payload_hash"].clone(), row["delay_ns"].parse().ok()?)))
+        .collect();
+    let mut differences: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    for row in rows(&run.join("samples.csv")) {
+        let service = row["service_ns"].parse::<i64>();
+        if let (Ok(service), Some(delay)) = (service, wire.get(&row["payload_hash"])) {
+            let of_qos = differences.entry(row["qos"].clone()).or_default();
+            of_qos.push(service - delay);
+        }
+    }
+    for (qos, mut values) in differences {
+        values.sort_unstable();
+        println!(
+            "  QoS {qos}: {:.1} us at the median of {}",
+            values[values.len() / 2] as f64 / 1e3,
+            values.len()
+        );
+    }
+}
+
+fn mqttscope(arguments: &[&str], paths: &[(&str, &Path)]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mqttscope"));
+    command.args(arguments);
+    for (option, path) in paths {
+        command.args(Some(option).filter(|option| !option.is_empty()));
+        command.arg(path);
+    }
+    match command.output() {
+        // A cell that distrusts itself (3) is measured all the same.
+        Ok(output) if matches!(output.status.code(), Some(0 | 3)) => {}
+        Ok(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The rows of a table, cell by column.
+fn rows(path: &Path) -> impl Iterator<Item = BTreeMap<String, String>> {
+    match csv::Reader::from_path(path) {
+        Ok(reader) => reader.into_deserialize().filter_map(Result::ok),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// Delays of 20 ms each way, by the proxy: what is measured beyond the trips that a QoS needs.

@@ -2,6 +2,8 @@
 
 #[path = "support/mosquitto.rs"]
 mod mosquitto;
+#[path = "support/tcpdump.rs"]
+mod tcpdump;
 #[path = "common/tool.rs"]
 mod tool;
 

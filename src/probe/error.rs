@@ -44,6 +44,8 @@ pub enum LinkError {
     Garbage(String),
     /// A client that is not this crate's says so, in its own words.
     Client(String),
+    /// More came than anybody asked for.
+    Flood(usize),
     /// A packet was announced that is longer than anything that was asked for.
     TooLong {
         /// Bytes announced.
@@ -131,6 +133,10 @@ impl fmt::Display for LinkError {
             Self::Client(detail) => {
                 write!(f, "the client under test lost its connection: {detail}")
             }
+            Self::Flood(count) => write!(
+                f,
+                "the broker sends on and on: more than {count} packets came that nobody asked for"
+            ),
             Self::TooLong { announced, allowed } => write!(
                 f,
                 "the broker announced a packet of {announced} bytes, where at most {allowed} can \

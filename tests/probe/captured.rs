@@ -4,54 +4,17 @@
     reason = "by how much they differ is worth a line"
 )]
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-
+use super::tcpdump::Tcpdump;
 use super::tool::{Row, may_skip, mqttscope, table};
 use super::{broker, directory, measure, number};
-
-/// tcpdump on the loopback, listening.
-fn tcpdump(port: u16, path: &Path) -> Option<Child> {
-    let mut child = Command::new("tcpdump")
-        .args([
-            "-i",
-            "lo",
-            "-U",
-            "--immediate-mode",
-            "-B",
-            "16384",
-            "-s",
-            "0",
-            "-w",
-        ])
-        .arg(path)
-        .arg(format!("tcp port {port}"))
-        .stderr(Stdio::piped())
-        .spawn()
-        .ok()?;
-    let mut errors = BufReader::new(child.stderr.take()?);
-    let mut line = String::new();
-    while !line.contains("listening on") {
-        line.clear();
-        if errors.read_line(&mut line).unwrap_or(0) == 0 {
-            // It may not capture here.
-            child.wait().unwrap();
-            return None;
-        }
-    }
-    // It goes on saying things, which nobody reads.
-    child.stderr = Some(errors.into_inner());
-    Some(child)
-}
+use std::collections::BTreeMap;
 
 #[test]
 fn the_prober_and_the_packets_agree() {
     let Some(broker) = broker() else { return };
     let dir = tempfile::tempdir().unwrap();
     let capture = dir.path().join("run.pcap");
-    let Some(mut tcpdump) = tcpdump(broker.port, &capture) else {
+    let Some(tcpdump) = Tcpdump::start(broker.port, &capture) else {
         return may_skip("tcpdump that may capture on lo");
     };
     let (run, analysis) = (dir.path().join("run"), dir.path().join("analysis"));
@@ -69,9 +32,7 @@ fn the_prober_and_the_packets_agree() {
         directory(&run),
     ]);
     // The last packets are in the file when a later one is: the goodbyes are behind all messages.
-    let id = nix::unistd::Pid::from_raw(tcpdump.id().try_into().unwrap());
-    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGINT).unwrap();
-    tcpdump.wait().unwrap();
+    tcpdump.stop();
     let port = broker.port.to_string();
     mqttscope([
         "analyze",

@@ -233,4 +233,7 @@ fn a_flood_does_not_keep_the_probe() {
     let output = measure(&arguments);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(errors.contains("none of this cell's"), "{errors}");
+    let output = probe(&[&url, "--check", "--connect-timeout", "1s"]);
+    let verdicts = String::from_utf8_lossy(&output.stdout);
+    assert!(verdicts.contains("sends on and on"), "{verdicts}");
 }

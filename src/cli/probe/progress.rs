@@ -34,7 +34,9 @@ impl Progress {
         run.set_prefix("run");
         run.set_position(finished as u64);
         let cell = bars.add(ProgressBar::new(0));
-        cell.set_style(style("{prefix:12} [{wide_bar}] {pos}/{len} messages {msg}"));
+        cell.set_style(style(
+            "{prefix:12} [{wide_bar}] {pos}/{len} messages {msg}, {eta} left",
+        ));
         run.enable_steady_tick(Duration::from_millis(500));
         Self {
             bars,

@@ -20,6 +20,9 @@ use super::Site;
 /// Longest packet that an answer can be.
 const LONGEST: usize = 1 << 20;
 
+/// Packets that wait to be taken: no check lets so many come.
+const MOST_WAITING: usize = 10_000;
+
 /// What came, as far as the checks ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Got {
@@ -199,6 +202,9 @@ impl Caller {
             while let Some((first_byte, body)) = self.link.inbox.take_packet()? {
                 let packet = handshake::checked(parse(first_byte, body, self.level))?;
                 self.waiting.push_back(got(&packet)?);
+                if self.waiting.len() > MOST_WAITING {
+                    return Err(LinkError::Flood(MOST_WAITING));
+                }
             }
             if filled.is_none() {
                 return Ok(());

@@ -46,8 +46,12 @@ impl Site<'_> {
 /// version, what a subscription is granted, and with QoS 2 when its messages go on.
 #[must_use]
 pub fn quick(site: &Site<'_>, with_qos2: bool) -> Vec<Verdict> {
-    let mut verdicts = messages::broker(site);
-    verdicts.push(messages::granted_qos(site));
+    let mut verdicts = vec![messages::granted_qos(site)];
+    // Who does not answer that is not waited for any longer.
+    if verdicts[0].judgement == Judgement::Unknown {
+        return verdicts;
+    }
+    verdicts.extend(messages::broker(site));
     if with_qos2 {
         verdicts.push(messages::qos2_forwarding(site));
     }
