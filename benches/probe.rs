@@ -32,7 +32,10 @@ use mqttscope::probe::{
 use mqttscope::proxy::{Conditions, Proxy};
 use tcpdump::Tcpdump;
 
-const PARTS: [(&str, fn(&Mosquitto)); 4] = [
+/// A part of the benchmark by its name.
+type Part = (&'static str, fn(&Mosquitto));
+
+const PARTS: [Part; 4] = [
     ("throughput", throughputs),
     ("scheduling", scheduling),
     ("delay", known_delay),
