@@ -6,7 +6,8 @@ use std::path::Path;
 
 use mqttscope::evaluation::{self, Messages};
 use mqttscope::results::{
-    CellRow, CellSys, Formulas, LinkRecord, Manifest, Outcome, PROBE_SCHEMA, Row, RowWriter,
+    CellRow, CellSys, Formulas, LinkRecord, Manifest, Outcome, PROBE_SCHEMA, PublishCount, Row,
+    RowWriter,
     STUDY_SCHEMA, SampleRow, SysRecord,
 };
 use mqttscope::stats::Random;
@@ -400,6 +401,10 @@ pub(crate) fn probe(directory: &Path) {
         cell: 1,
         before: Some(record(100)),
         after: Some(record(183)),
+        ours: PublishCount {
+            sent: 81,
+            received: 82,
+        },
     });
     finish(directory, &tables, manifest);
 }

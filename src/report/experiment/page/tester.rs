@@ -4,7 +4,7 @@ use super::{drawn, not_enough};
 use crate::report::experiment::{Experiment, quantile};
 use crate::report::figure::Figure;
 use crate::report::layout::{Cell, Column, cut, safe, table};
-use crate::results::{BrokerRecord, CellSys, SysRecord};
+use crate::results::{BrokerRecord, CellSys, PublishCount, SysRecord};
 use maud::{Markup, html};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -182,8 +182,8 @@ fn sys(experiment: &Experiment) -> Markup {
     html! {
         p {
             "What the broker counted (" code { "$SYS" } ") from before a cell to after it, and what we "
-            "counted. The broker counts more: warm-up, the messages that end a cell, every resend, and "
-            "what others do with it. Many brokers renew these counters only every few seconds "
+            "counted ourselves: PUBLISH packets, with warm-up, the messages that end a cell, copies and "
+            "resends. The broker counts what others do with it too. Many brokers renew these counters only every few seconds "
             "(mosquitto: " code { "sys_interval" } ", 10 s): then they lag behind, and a short cell shows none."
         }
         (table("", &columns, rows))
@@ -216,16 +216,16 @@ fn row(experiment: &Experiment, record: &CellSys) -> Vec<Cell> {
             .and_then(of);
         value.map_or_else(Cell::missing, Cell::count)
     };
-    let ours = |of: &dyn Fn(&crate::results::CellRow) -> u64| match cell {
-        Some(cell) => Cell::count(of(cell)),
-        None => Cell::missing(),
+    let ours = |count: u64| match record.ours == PublishCount::default() {
+        false => Cell::count(count),
+        true => Cell::missing(),
     };
     vec![
         Cell::count(number),
         Cell::text(&cell.map_or_else(String::new, crate::report::experiment::condition::label)),
-        ours(&|cell| cell.sent / u64::from(cell.subscribers.max(1))),
+        ours(record.ours.sent),
         grown(|sys| sys.publish_received),
-        ours(&|cell| cell.delivered + cell.late),
+        ours(record.ours.received),
         grown(|sys| sys.publish_sent),
         grown(|sys| sys.publish_dropped),
         grown(|sys| sys.bytes_received),
