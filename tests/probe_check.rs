@@ -216,6 +216,10 @@ fn what_the_broker_counts_stands_beside_each_cell() {
         for counter in ["publish_received", "publish_sent"] {
             assert!(grown(counter) >= 50, "{cell}");
         }
+        // What the readings themselves send is in the broker's count.
+        let ours = |count: &str| cell["ours"][count].as_u64().unwrap();
+        assert_eq!(grown("publish_received"), ours("sent"), "{cell}");
+        assert!(grown("publish_sent") >= ours("received"), "{cell}");
         assert!(grown("bytes_received") > 50 * 16);
         assert_eq!(grown("publish_dropped"), 0);
         assert!(

@@ -299,7 +299,10 @@ impl Publisher {
                 Err(error) => return self.wire.lose(&error),
             }
         }
-        self.flush(context);
+        // As fast as can be, PUBREL goes out with the messages that follow at once: one write less.
+        if !self.closed_loop {
+            self.flush(context);
+        }
     }
 
     /// Takes up a line that was made, or has a lost one made.
