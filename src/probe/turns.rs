@@ -69,7 +69,7 @@ fn class(nanos: u64) -> usize {
 /// The largest number of a class.
 fn upper_end(class: usize) -> u64 {
     let (bit, below) = (class / STEPS, (class % STEPS) as u128);
-    let end = ((4 + below + 1) << bit) / 4;
+    let end = ((4 + below + 1) << bit).div_ceil(4);
     u64::try_from(end.saturating_sub(1)).unwrap_or(u64::MAX)
 }
 
