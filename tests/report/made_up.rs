@@ -7,8 +7,7 @@ use std::path::Path;
 use mqttscope::evaluation::{self, Messages};
 use mqttscope::results::{
     CellRow, CellSys, Formulas, LinkRecord, Manifest, Outcome, PROBE_SCHEMA, PublishCount, Row,
-    RowWriter,
-    STUDY_SCHEMA, SampleRow, SysRecord,
+    RowWriter, STUDY_SCHEMA, SampleRow, SysRecord,
 };
 use mqttscope::stats::Random;
 use mqttscope::{TimeDelta, Timestamp};
