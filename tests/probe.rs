@@ -167,6 +167,11 @@ fn every_message_has_its_stamps_at_every_qos() {
             manifest["broker"]["qos2_forwarded_at"], "PUBREL",
             "as mosquitto does"
         );
+        let checks = &manifest["checks"];
+        assert_eq!(checks["granted_qos"], 2, "{checks}");
+        assert_eq!(checks["qos2_forwarding"], "pubrel", "{checks}");
+        let version = checks["version"].as_str().unwrap();
+        assert!(version.starts_with("mosquitto"), "{version}");
     }
 }
 
@@ -228,6 +233,13 @@ fn as_fast_as_the_window_allows() {
         assert_eq!(cell["schedule"], "closed_loop");
         assert!(cell["rate_per_s"].as_f64().unwrap() > 0.0);
         assert!(cell["valid"].is_boolean() && cell["link"].is_null());
+        assert!(cell["loop_lag_p99_ns"].is_u64(), "{cell}");
+        // The broker is on the same machine, so they wait for each other's processors by design.
+        let reason = cell["invalid_reason"].as_str().unwrap_or_default();
+        assert!(
+            !reason.contains("processor") && !reason.contains("late"),
+            "{reason}"
+        );
     }
 }
 
