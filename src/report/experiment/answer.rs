@@ -26,7 +26,7 @@ pub(super) fn answers(experiment: &Experiment) -> Vec<Answer> {
         },
         Answer {
             question: "How do delay and loss depend on QoS?",
-            ours: delays(experiment, "qos", &["link"]),
+            ours: levels(experiment, &main),
         },
         Answer {
             question: "What does the payload's size do?",
@@ -41,7 +41,7 @@ pub(super) fn answers(experiment: &Experiment) -> Vec<Answer> {
 
 /// The sentence of each QoS in each part, from the rank correlation of never-arrived loss with the
 /// median delay.
-pub(super) fn together(experiment: &Experiment) -> Vec<String> {
+fn together(experiment: &Experiment) -> Vec<String> {
     let parts = experiment
         .parts()
         .into_iter()
@@ -64,16 +64,24 @@ pub(super) fn together(experiment: &Experiment) -> Vec<String> {
             if cells.is_empty() {
                 continue;
             }
+            let again = cells
+                .iter()
+                .any(|cell| cell.segment_loss_ratio.unwrap_or(0.0) > 0.0);
+            let repaired = if again {
+                " TCP repaired what the links lost."
+            } else {
+                ""
+            };
             sentences.push(format!(
-                "{name}: {}; loss does not vary, so its correlation with delay is undefined at every QoS. TCP \
-                 repaired what the links lost.",
+                "{name}: {}; loss does not vary, so its correlation with delay is undefined at every \
+                 QoS.{repaired}",
                 words::share(&never_arrived(&cells))
             ));
             continue;
         }
         for (level, row) in rows {
             let text = match row {
-                None => "not measured".to_owned(),
+                None => "no correlation was evaluated".to_owned(),
                 Some(row) => correlation(row),
             };
             sentences.push(format!("{name}, {}: {text}.", level.label()));
@@ -121,11 +129,19 @@ fn correlation(row: &CorrelationRow) -> String {
         return format!("the correlation is {note}");
     };
     let interval = row.ci_low.zip(row.ci_high);
-    let certain = interval.is_some_and(|(low, high)| low > 0.0 || high < 0.0);
-    let how = match (certain, value > 0.0) {
-        (false, _) => "no clear direction",
-        (true, true) => "loss and delay grow together",
-        (true, false) => "more loss goes with shorter delays of what arrives",
+    // Few blocks have narrow intervals: both tests have to agree.
+    let apart = interval.is_some_and(|(low, high)| low > 0.0 || high < 0.0);
+    let below = |p: Option<f64>| p.is_some_and(|p| p < 0.05);
+    let direction = match value > 0.0 {
+        true => "loss and delay grow together",
+        false => "more loss goes with shorter delays of what arrives",
+    };
+    let how = match (apart, below(row.p_value), below(row.p_adjusted)) {
+        (true, _, true) => direction.to_owned(),
+        (true, true, false) => {
+            format!("{direction}, as it seems (not certain among so many pairs)")
+        }
+        _ => "no clear direction".to_owned(),
     };
     let p = match (row.p_value, row.p_adjusted) {
         (Some(p), Some(adjusted)) => {
@@ -208,6 +224,60 @@ fn delays(experiment: &Experiment, factor: &str, also: &[&str]) -> Vec<String> {
     sentences
 }
 
+/// What QoS does to delay in the main part, and to loss in every part.
+fn levels(experiment: &Experiment, main: &str) -> Vec<String> {
+    let mut sentences = delays(experiment, "qos", &["link"]);
+    let parts = experiment.parts().into_iter();
+    for part in parts.filter(|part| &**part != super::combench::PART) {
+        let levels: Vec<u8> = (experiment.levels(&part).iter())
+            .map(|level| level.qos)
+            .collect();
+        let loss = by_level(
+            experiment,
+            &part,
+            &levels,
+            |cell| cell.qos,
+            |qos| format!("QoS {qos}"),
+        );
+        sentences.extend(loss.map(|loss| match &*part == main {
+            true => loss,
+            false => format!("{}. {loss}", part_name(&part)),
+        }));
+    }
+    sentences
+}
+
+/// All of [`together`] in one sentence.
+pub(super) fn in_short(experiment: &Experiment) -> Option<String> {
+    let parts = experiment
+        .parts()
+        .into_iter()
+        .filter(|part| &**part != super::combench::PART);
+    let of_part = |part: &str| {
+        let levels = experiment.levels(part);
+        let texts: Vec<String> = (levels.iter())
+            .filter_map(|level| {
+                let row = row(experiment, part, *level)?;
+                let value = row.coefficient.map_or_else(
+                    || "undefined".to_owned(),
+                    |value| coefficient(value, row.ci_low.zip(row.ci_high)),
+                );
+                Some(format!("{} {value}", level.label()))
+            })
+            .collect();
+        (!texts.is_empty())
+            .then(|| format!("{}: {}", part_name(part).to_lowercase(), texts.join(", ")))
+    };
+    let texts: Vec<String> = parts.filter_map(|part| of_part(&part)).collect();
+    (!texts.is_empty()).then(|| {
+        format!(
+            "Loss against delay, Spearman's ρ over cells (undefined where nothing, or always as much, was \
+             lost): {}.",
+            texts.join("; ")
+        )
+    })
+}
+
 fn payloads(experiment: &Experiment, main: &str) -> Vec<String> {
     let payloads = experiment.payloads(main);
     let (Some(first), Some(last)) = (payloads.first(), payloads.last()) else {
@@ -273,14 +343,14 @@ fn by_level<L: PartialEq>(
         let none = words::share(&never_arrived(&all));
         return Some(format!("Loss: {none}, at every level."));
     }
-    let texts: Vec<String> = (levels.iter())
-        .map(|level| {
-            format!(
-                "{}: {}",
-                name(level),
-                words::share(&never_arrived(&cells(level)))
-            )
-        })
-        .collect();
+    let of_level = |level: &L| {
+        let cells = cells(level);
+        let share = match cells.as_slice() {
+            [] => "no valid cell".to_owned(),
+            cells => words::share(&never_arrived(cells)),
+        };
+        format!("{}: {share}", name(level))
+    };
+    let texts: Vec<String> = levels.iter().map(of_level).collect();
     Some(format!("Loss: {}.", texts.join("; ")))
 }

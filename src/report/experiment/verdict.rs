@@ -32,8 +32,7 @@ pub(super) fn of(experiment: &Experiment) -> Verdict {
         sentences.extend(effects(experiment, factor));
     }
     if experiment.is_study() {
-        let together = super::answer::together(experiment);
-        sentences.push(format!("Loss against delay. {}", together.join(" ")));
+        sentences.extend(super::answer::in_short(experiment));
     }
     sentences.extend(invalid(experiment));
     let lost = cells.iter().any(|cell| cell.valid && cell.lost > 0);
