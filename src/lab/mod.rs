@@ -40,7 +40,7 @@ pub use namespace::Program;
 pub use profiles::{Profile, ProfileError, Profiles};
 pub use rights::Rights;
 pub use taps::TapCounters;
-pub use testbed::{LinkCounters, Testbed, TestbedSettings};
+pub use testbed::{LinkCounters, Testbed, TestbedSettings, set_precedence};
 
 #[cfg(test)]
 mod tests;

@@ -102,6 +102,22 @@ pub(super) fn raise_priority() {
     }
 }
 
+/// Makes the calling thread, and all threads and programs that it starts from now on, real-time
+/// ones that take turns (`SCHED_RR`), or ordinary ones again; whether the system allows it.
+pub(super) fn set_real_time(on: bool) -> bool {
+    let (policy, priority) = if on {
+        (libc::SCHED_RR, 1)
+    } else {
+        (libc::SCHED_OTHER, 0)
+    };
+    // SAFETY: as above.
+    unsafe {
+        let mut parameters: libc::sched_param = std::mem::zeroed();
+        parameters.sched_priority = priority;
+        libc::sched_setscheduler(0, policy, &raw const parameters) == 0
+    }
+}
+
 /// Lets what `command` starts be killed when the thread that started it ends, however it ends.
 pub(super) fn die_with_parent(command: &mut Command) {
     // SAFETY: what runs between fork and exec has to be async-signal-safe: the closure makes one

@@ -33,6 +33,13 @@ pub struct TestbedSettings {
     pub epoch_offset_ns: i64,
 }
 
+/// Gives the calling thread, and the threads and programs that it starts from now on, precedence
+/// over all others, or takes it away again; says whether the system allows that. A measurement that
+/// waits for a processor measures this machine.
+pub fn set_precedence(on: bool) -> bool {
+    super::sys::set_real_time(on)
+}
+
 /// Three hosts in network namespaces, and the links between them.
 ///
 /// Nothing of it has a name outside this process: namespaces and devices go with it, however it

@@ -10,8 +10,8 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use super::design::StudyCell;
 use super::error::StudyError;
-use super::plan::{BrokerKind, BrokerPlan};
-use crate::broker::{Broker, Config};
+use super::plan::{BrokerKind, BrokerPlan, ForwardAt};
+use crate::broker::{Broker, Config, Qos2Forwarding};
 use crate::lab::{
     BROKER_PORT, DeviceKind, Direction, Host, Impairment, Link, LinkCounters, Profile,
     RunningBroker, TapCounters, Testbed, TestbedSettings, mosquitto_version,
@@ -116,9 +116,11 @@ impl Bed {
                 .map(|(emulation, record)| (Self::Emulation(Box::new(emulation)), record)),
             Place::Proxy => {
                 let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-                let broker = Broker::start(any, embedded()).map_err(|source| StudyError::Io {
-                    step: "the embedded broker does not start",
-                    source,
+                let broker = Broker::start(any, embedded(&settings.broker)).map_err(|source| {
+                    StudyError::Io {
+                        step: "the embedded broker does not start",
+                        source,
+                    }
                 })?;
                 let proxies = Proxies {
                     broker,
@@ -261,9 +263,12 @@ impl Bed {
     }
 }
 
-/// The embedded broker passes on at PUBREL, as mosquitto does.
-fn embedded() -> Config {
+fn embedded(plan: &BrokerPlan) -> Config {
     Config {
+        qos2: match plan.forward_qos2_at {
+            ForwardAt::Pubrel => Qos2Forwarding::AtPubrel,
+            ForwardAt::Publish => Qos2Forwarding::AtPublish,
+        },
         sys_interval: None,
         ..Config::default()
     }
@@ -421,7 +426,7 @@ fn start_broker(
     }
     let started = testbed.inside(Host::Broker, || {
         let any = SocketAddr::from((Host::Broker.address(), BROKER_PORT));
-        Broker::start(any, embedded())
+        Broker::start(any, embedded(&settings.broker))
     });
     let broker = started.map_err(|source| StudyError::Io {
         step: "the embedded broker does not start",

@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 
 use super::error::PlanError;
 use super::plan::{CombenchPart, Common, MainPart, OutagePart, PacketLossPart, Plan};
-use crate::lab::{Outage, Profile, Profiles};
+use crate::lab::{Loss, Outage, Profile, Profiles};
 use crate::probe::blocks::Placed;
 use crate::probe::{CellPlan, Extent, Limits};
 
@@ -57,10 +57,21 @@ impl StudyCell {
         self.outage.map(|(_, lasts)| format!("outage of {lasts} s"))
     }
 
-    /// Whether packets are lost by the plan, so that TCP may hold messages back.
+    /// Whether packets are lost on purpose, so that what has not come in time is no surprise.
     #[must_use]
-    pub fn is_disturbed(&self) -> bool {
+    pub const fn is_disturbed(&self) -> bool {
         self.plan.disturbed
+    }
+
+    /// Whether the publisher's link loses packets, now and then or on purpose: TCP then holds
+    /// back what was written.
+    #[must_use]
+    pub fn publisher_link_loses(&self) -> bool {
+        let link = &self.publisher_link;
+        [&link.to_broker, &link.to_host].iter().any(|way| {
+            let lossless = matches!(way.loss, None | Some(Loss::Independent { percent: 0.0 }));
+            !lossless || !way.outages.is_empty()
+        })
     }
 }
 

@@ -133,7 +133,7 @@ impl Compared {
         };
         check(&self.reading, "receiving");
         // Where packets are lost, TCP holds back what was written until there is room for it.
-        if !cell.is_disturbed() {
+        if !cell.publisher_link_loses() {
             check(&self.sending, "sending");
         }
         let missing = self.received - self.delay.len() as u64;

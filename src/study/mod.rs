@@ -21,6 +21,6 @@ pub use judge::judge;
 pub use keep::{file_name, keep};
 pub use packets::{CellPackets, Way};
 pub use plan::{
-    BrokerKind, BrokerPlan, CombenchPart, DEFAULT_PLAN, MainPart, OutagePart, PacketLossPart, Plan,
-    QUICK_PLAN, ScheduleKind, TrustPlan,
+    BrokerKind, BrokerPlan, CombenchPart, DEFAULT_PLAN, ForwardAt, MainPart, OutagePart,
+    PacketLossPart, Plan, QUICK_PLAN, ScheduleKind, TrustPlan,
 };

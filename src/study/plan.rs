@@ -66,12 +66,25 @@ pub enum BrokerKind {
     Embedded,
 }
 
+/// When the embedded broker passes a QoS 2 message on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForwardAt {
+    /// When the publisher released it, as mosquitto does.
+    #[default]
+    Pubrel,
+    /// When it came.
+    Publish,
+}
+
 /// The broker and its settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BrokerPlan {
     /// Which.
     pub kind: BrokerKind,
+    /// Of the embedded one.
+    pub forward_qos2_at: ForwardAt,
     /// Of mosquitto.
     pub mosquitto: MosquittoSettings,
 }
@@ -219,7 +232,7 @@ impl Default for TrustPlan {
     fn default() -> Self {
         Self {
             calibrate: true,
-            send_lag_ms: 2.0,
+            send_lag_ms: 5.0,
             lost_cpu_percent: 10.0,
             packets_ms: 1.0,
         }
@@ -236,7 +249,7 @@ impl Default for MainPart {
             subscriber_link: "wired".into(),
             payload_bytes: vec![16, 128, 512, 1_024, 1_400, 4_096, 8_192, 16_384],
             schedule: ScheduleKind::Poisson,
-            rate_per_s: 40.0,
+            rate_per_s: 25.0,
             count: 100,
             warm_up: 5,
             drain_s: None,

@@ -159,7 +159,7 @@ fn a_killed_study_goes_on_where_it_was() {
     }
     let home = tempfile::tempdir().unwrap();
     let out = home.path().join("out");
-    let plan = format!("{PLAN}\n[broker]\nkind = \"embedded\"\n");
+    let plan = format!("{PLAN}\n[broker]\nkind = \"embedded\"\nforward_qos2_at = \"publish\"\n");
     let mut run = study(home.path(), &plan, &["plan.toml", "-o", "out"]);
     let mut run = run
         .stderr(Stdio::piped())
@@ -196,6 +196,12 @@ fn a_killed_study_goes_on_where_it_was() {
     assert_eq!(
         std::fs::read_dir(out.join("captures")).unwrap().count(),
         CELLS
+    );
+    // This broker passes QoS 2 messages on before PUBREL: no round trip more.
+    let manifest = std::fs::read_to_string(out.join("manifest.json")).unwrap();
+    assert!(
+        manifest.contains("\"qos2_forwarded_at\": \"PUBLISH\""),
+        "{manifest}"
     );
     let samples = tool::table(&out.join("samples.csv"));
     let planned: i64 = rows.iter().map(|row| number(row, "planned")).sum();
@@ -268,6 +274,75 @@ fn an_ordinary_user_has_a_lab_in_a_user_namespace() {
                 assert!(notes.contains("--lab proxy"), "{notes}");
             }
             _ => panic!("{:?}: {notes}", output.status),
+        }
+    }
+}
+
+/// Columns of cells.csv that come from packets.
+const FROM_PACKETS: [&str; 8] = [
+    "segment_loss_ratio",
+    "wire_delay_median_ns",
+    "wire_difference_ns",
+    "publisher_link_ns",
+    "broker_ns",
+    "subscriber_link_ns",
+    "tcp_recovery_ns",
+    "wire_messages",
+];
+
+/// Equal, numbers to six significant digits.
+fn same(a: &str, b: &str) -> bool {
+    match (a.parse::<f64>(), b.parse::<f64>()) {
+        (Ok(a), Ok(b)) => (a - b).abs() <= 1e-6 * a.abs().max(b.abs()),
+        _ => a == b,
+    }
+}
+
+#[test]
+fn the_captures_of_the_quick_study_give_its_report() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let home = tempfile::tempdir().unwrap();
+    let kept = home.path().join("kept");
+    std::fs::create_dir(&kept).unwrap();
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(root.join("captures/quick")).unwrap() {
+        let path = entry.unwrap().path();
+        bytes += std::fs::copy(&path, kept.join(path.file_name().unwrap())).unwrap();
+    }
+    assert!(bytes <= 5_000_000, "captures/quick has {bytes} bytes");
+    // What has to come from the packets is not there to be copied.
+    let text = std::fs::read(kept.join("cells.csv")).unwrap();
+    let mut reader = csv::Reader::from_reader(text.as_slice());
+    let header = reader.headers().unwrap().clone();
+    let mut writer = csv::Writer::from_path(kept.join("cells.csv")).unwrap();
+    writer.write_record(&header).unwrap();
+    for record in reader.records() {
+        let record = record.unwrap();
+        let blank = header.iter().zip(&record).map(|(name, cell)| {
+            if FROM_PACKETS.contains(&name) {
+                ""
+            } else {
+                cell
+            }
+        });
+        writer.write_record(blank).unwrap();
+    }
+    writer.flush().unwrap();
+    succeeds(study(home.path(), "", &["--from", "kept", "-o", "again"]));
+    for name in ["cells.csv", "correlations.csv", "effects.csv"] {
+        let (report, again) = (
+            tool::table(&root.join("reports/quick").join(name)),
+            tool::table(&home.path().join("again").join(name)),
+        );
+        assert_eq!(report.len(), again.len(), "{name}");
+        assert!(!report.is_empty(), "{name}");
+        for (report, again) in report.iter().zip(&again) {
+            for (column, cell) in report {
+                assert!(
+                    same(cell, &again[column]),
+                    "{name} {column}: {report:?} {again:?}"
+                );
+            }
         }
     }
 }

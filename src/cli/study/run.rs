@@ -17,6 +17,7 @@ use crate::cli::probe::progress::{self, Progress};
 use crate::cli::probe::store::{Earlier, Store};
 use crate::cli::terminal::complain;
 use crate::evaluation::{self, Messages};
+use crate::lab;
 use crate::mqtt::ProtocolLevel;
 use crate::probe::clock::{self, Epoch};
 use crate::probe::distrust::Doubt;
@@ -91,6 +92,7 @@ impl Run {
         };
         // Before any thread is started.
         let rights = super::rights(&settings).map_err(|error| failure(&[], &settings, error))?;
+        let real_time = settings.is_emulated() && lab::set_precedence(true);
         let epoch = Epoch::read();
         complain("note", &announcement(&settings));
         let directory = (earlier.as_ref().map(|(path, _)| path))
@@ -128,6 +130,8 @@ impl Run {
         let (bed, broker) = Bed::new(&settings.bed(epoch.offset_ns)?)
             .map_err(|error| failure(&rows, &settings, error))?;
         manifest::built(&mut manifest, rights, bed.device(), broker);
+        let priority = if real_time { "real-time" } else { "ordinary" };
+        manifest.options.insert("priority".into(), priority.into());
         Ok(Self {
             settings,
             manifest,
@@ -332,6 +336,7 @@ impl Run {
 
     /// Keeps what is finished, and says how it went.
     fn end(mut self, outcome: Result<(), StudyError>) -> Result<(), Failure> {
+        lab::set_precedence(false);
         let planned = self.settings.design.cells.len();
         self.manifest.cells_finished = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
         if outcome.is_ok() {
