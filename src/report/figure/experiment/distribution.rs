@@ -109,12 +109,14 @@ fn draw(
         caption += &format!(" The first {MOST_PANELS} of {} conditions.", groups.len());
         groups.truncate(MOST_PANELS);
     }
-    let (columns, height) = match groups.len() {
-        0 => return None,
-        1 => (1, 340),
-        2 => (2, 300),
-        3 => (3, 260),
-        4 => (2, 240),
+    let (columns, height) = match (groups.len(), experiment.payloads(&part).len()) {
+        (0, _) => return None,
+        (1, _) => (1, 340),
+        (2, _) => (2, 300),
+        (3, _) => (3, 260),
+        (4, _) => (2, 240),
+        // A row for each link.
+        (_, 3) => (3, 220),
         _ => (4, 180),
     };
     let legend = experiment.levels(&part);

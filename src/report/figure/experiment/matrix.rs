@@ -88,7 +88,7 @@ pub(super) fn figure(experiment: &Experiment) -> Option<Figure> {
     }
     let caption = "Spearman's ρ between quantities of cells, for each part. Blue: they grow together; \
                    orange: one shrinks where the other grows; the darker, the closer to ±1. A dash: \
-                   undefined, since one of them never changes. Bold frame: p < 0.05 after Holm."
+                   undefined, since one of them never changes or there are too few cells. Bold frame: p < 0.05 after Holm."
         .to_owned();
     let mut frame = frame("correlations", "Correlation matrix", caption, Vec::new());
     let height = |triangle: &Triangle<'_>| HEAD + (triangle.names.len() as i32 - 1) * ROW + FOOT;
