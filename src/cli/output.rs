@@ -56,6 +56,8 @@ pub(super) struct OutputDirectory {
     passing: Vec<String>,
     earlier: Earlier,
     new: bool,
+    /// What was begun stays although it was not committed.
+    stays: bool,
 }
 
 impl OutputDirectory {
@@ -79,6 +81,7 @@ impl OutputDirectory {
             passing: Vec::new(),
             earlier: Earlier::Removed,
             new,
+            stays: false,
         })
     }
 
@@ -94,6 +97,7 @@ impl OutputDirectory {
             passing: Vec::new(),
             earlier: Earlier::Kept,
             new: false,
+            stays: false,
         })
     }
 
@@ -122,6 +126,12 @@ impl OutputDirectory {
         let mut file = self.create(name)?;
         let path = self.path.join(name);
         file.write_all(bytes).map_err(write_failure(&path))
+    }
+
+    /// From now on what was begun stays, with `.partial` behind its names, if it cannot be
+    /// committed: it took long to measure.
+    pub(super) const fn keep_unfinished(&mut self) {
+        self.stays = true;
     }
 
     /// Puts `NAME.zst` in the place of a file that was begun.
@@ -206,6 +216,9 @@ impl OutputDirectory {
 impl Drop for OutputDirectory {
     /// What was begun and not committed goes.
     fn drop(&mut self) {
+        if self.stays {
+            return;
+        }
         for name in &self.begun {
             // It is gone already where the commit went well.
             let _ = fs::remove_file(self.partial(name));

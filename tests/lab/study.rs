@@ -231,6 +231,32 @@ fn a_proxy_needs_no_rights_and_loses_no_packets() {
 }
 
 #[test]
+fn what_was_measured_outlives_results_that_cannot_be_written() {
+    let home = tempfile::tempdir().unwrap();
+    let plan = "[main]\nqos = [0]\nlinks = [\"wired\"]\npayload_bytes = [16]\ncount = 20\n\
+                rate_per_s = 500\n";
+    // The figures have no place: where their directory should be is a file.
+    let in_the_way = home.path().join("out/plots");
+    std::fs::create_dir(home.path().join("out")).unwrap();
+    std::fs::write(&in_the_way, "").unwrap();
+    let arguments = ["plan.toml", "-o", "out", "--lab", "proxy", "--force"];
+    let output = study(home.path(), plan, &arguments).output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("--resume out") && text.contains("plots"),
+        "{text}"
+    );
+    std::fs::remove_file(&in_the_way).unwrap();
+    let again = succeeds(study(home.path(), "", &["--resume", "out"]));
+    assert!(
+        !stderr(&again).contains("cell 1/"),
+        "nothing is measured twice"
+    );
+    assert_eq!(cells(&home.path().join("out")).len(), 3);
+}
+
+#[test]
 fn an_ordinary_user_has_a_lab_in_a_user_namespace() {
     if !nix::unistd::geteuid().is_root() {
         tool::may_skip("root, to be somebody else");

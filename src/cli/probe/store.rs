@@ -84,6 +84,8 @@ impl Store {
             store.cells.write(cell).map_err(failure(path))?;
         }
         store.flush()?;
+        // The earlier run's own may just have been written over.
+        store.output.keep_unfinished();
         Ok(store)
     }
 
@@ -113,7 +115,9 @@ impl Store {
         rows::samples(result, labels, |row| self.samples.write(row)).map_err(&failed)?;
         self.samples.flush().map_err(&failed)?;
         self.cells.write(row).map_err(&failed)?;
-        self.cells.flush().map_err(&failed)
+        self.cells.flush().map_err(&failed)?;
+        self.output.keep_unfinished();
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<(), Failure> {

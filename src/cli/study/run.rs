@@ -363,7 +363,15 @@ impl Run {
             complain("note", note);
         }
         self.rows.sort_by_key(|row| row.cell);
-        self.store.finish(&self.manifest, &self.rows)?;
+        if let Err(failure) = self.store.finish(&self.manifest, &self.rows) {
+            let advice =
+                "finished cells are kept; when that is mended, go on with: mqttscope study";
+            complain(
+                "note",
+                &format!("{advice} --resume {}", self.directory.display()),
+            );
+            return Err(failure);
+        }
         if let Some(captures) = self.captures.as_ref().filter(|_| self.apart) {
             super::again::export(&self.directory, captures)?;
         }
