@@ -327,17 +327,26 @@ impl Within<'_> {
 
     /// Why a coefficient is undefined, in words.
     fn why(&self, x: Quantity, y: Quantity, reason: Undefined) -> String {
+        let of_pair = |cell: &&CellRow| (x.of)(cell).is_some() && (y.of)(cell).is_some();
         let constant = |quantity: Quantity| {
-            let value = self.cells.iter().find_map(|cell| (quantity.of)(cell));
+            let mut of_pairs = self.cells.iter().copied().filter(of_pair);
+            let value = of_pairs.find_map(|cell| (quantity.of)(cell));
+            let mut values = self.cells.iter().filter_map(|cell| (quantity.of)(cell));
+            // A cell that lost nearly everything has no delay, and so no part in this.
+            let cell = if values.all(|other| Some(other) == value) {
+                "cell"
+            } else {
+                "cell that has both values"
+            };
             let name = quantity.name;
             match value {
                 Some(0.0) if name == NEVER_ARRIVED.name => {
-                    "no message was lost in any cell".to_owned()
+                    format!("no message was lost in any {cell}")
                 }
                 Some(0.0) if name == LOSS.name => {
-                    "no message was lost or late in any cell".to_owned()
+                    format!("no message was lost or late in any {cell}")
                 }
-                Some(value) => format!("{name} is {value} in every cell"),
+                Some(value) => format!("{name} is {value} in every {cell}"),
                 None => format!("{name} has no value"),
             }
         };

@@ -180,6 +180,26 @@ fn effects_are_those_that_were_put_in() {
     assert_eq!(effects(&cells, &messages, 1), rows, "the same seed");
 }
 
+/// What lost nearly everything has no median delay, and is not told away.
+#[test]
+fn loss_of_a_cell_without_delay_is_not_called_no_loss() {
+    let (mut cells, messages) = run(3, |_| 0);
+    let first = &mut cells[0];
+    (first.lost, first.never_arrived_ratio) = (first.sent, Some(0.92));
+    first.delay_median_ns = None;
+    let rows = correlations(&cells, &messages, 1);
+    let variables = ("never_arrived_ratio", "delay_median_ns");
+    let row = correlation(&rows, variables, "all", "spearman");
+    assert_eq!((row.n, row.coefficient), (35, None));
+    assert_eq!(
+        row.note.as_deref(),
+        Some(
+            "undefined: no message was lost in any cell that has both values; 1 of 36 cells have \
+             no value"
+        )
+    );
+}
+
 #[test]
 fn loss_that_never_was_has_no_correlation_and_says_so() {
     let (cells, messages) = run(3, |_| 0);
