@@ -98,11 +98,17 @@ impl Samples {
     }
 }
 
-/// Writes a whole table. Nothing in it comes from a network.
-pub(super) fn write_table<R: Row>(output: &mut OutputDirectory, rows: &[R]) -> Result<(), Failure> {
+/// Bytes of a row of samples.csv, about.
+pub(super) const SAMPLE_BYTES: u64 = 400;
+
+/// Writes a whole table.
+pub(super) fn write_table<'r, R: Row + 'r>(
+    output: &mut OutputDirectory,
+    rows: impl IntoIterator<Item = &'r R>,
+) -> Result<(), Failure> {
     let file = output.create(R::FILE)?;
     let written = RowWriter::new::<R>(file, Formulas::Guard).and_then(|mut writer| {
-        rows.iter().try_for_each(|row| writer.write(row))?;
+        rows.into_iter().try_for_each(|row| writer.write(row))?;
         writer.finish()
     });
     let path = output.path().join(R::FILE);

@@ -8,6 +8,16 @@ use crate::report::TableSource;
 
 use super::error::Failure;
 
+/// Bytes that may still be written where a path is; `None` where the system does not say.
+pub(super) fn free_bytes(path: &Path) -> Option<u64> {
+    let system = nix::sys::statvfs::statvfs(path).ok()?;
+    Some(
+        system
+            .blocks_available()
+            .saturating_mul(system.fragment_size()),
+    )
+}
+
 /// Everything that this tool writes to an output directory itself.
 const KNOWN: [&str; 17] = [
     "manifest.json",
@@ -34,7 +44,7 @@ const DIRECTORIES: [(&str, [&str; 2]); 2] =
 /// The directory of a study's captures. They are written one by one while it runs.
 const CAPTURES: (&str, &str) = ("captures", "zst");
 /// A good level for a table that is written once.
-const ZSTD_LEVEL: i32 = 19;
+pub(super) const ZSTD_LEVEL: i32 = 19;
 /// What a file is called until it is whole.
 const PARTIAL: &str = ".partial";
 

@@ -4,7 +4,7 @@ use super::factor::{Factor, describe, factors, parts};
 use super::{Messages, counts};
 use crate::results::{CellRow, EffectRow};
 use crate::stats::{
-    Contrast, FEWEST_BLOCKS, Pair, block_interval, median_difference, median_ratio,
+    Contrast, FEWEST_BLOCKS, Pair, block_interval, mean, median_difference, median_ratio,
 };
 use std::collections::BTreeMap;
 
@@ -218,8 +218,4 @@ fn losses(pairs: &[(&CellRow, &CellRow)]) -> Vec<f64> {
     let difference =
         |(a, b): &(&CellRow, &CellRow)| Some(a.never_arrived_ratio? - b.never_arrived_ratio?);
     pairs.iter().filter_map(difference).collect()
-}
-
-fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }

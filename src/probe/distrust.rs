@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::stats::at_rank;
 use crate::time::TimeDelta;
 
 use super::plan::Limits;
@@ -170,7 +171,7 @@ pub fn doubts(evidence: &Evidence<'_>, limits: &Limits) -> Vec<Doubt> {
         doubts.push(Doubt::ConnectionLost(why.clone()));
     }
     // Without a schedule nothing is due: what waits, waits for the socket.
-    if let Some(p99) = rank(evidence.send_lags, 0.99)
+    if let Some(p99) = at_rank(evidence.send_lags, 0.99)
         && p99 > limits.send_lag_ns
         && evidence.planned_span.is_some()
     {
@@ -227,18 +228,12 @@ fn growth(evidence: &Evidence<'_>) -> Option<Doubt> {
     let median = |part: &[i64]| {
         let mut sorted = part.to_vec();
         sorted.sort_unstable();
-        rank(&sorted, 0.5)
+        at_rank(&sorted, 0.5)
     };
     let first = median(&delays[..quarter])?;
     let last = median(&delays[delays.len() - quarter..])?;
     let grew = last as f64 > first.max(0) as f64 * GROWTH && last - first > GROWTH_NS;
     grew.then_some(Doubt::Trend { first, last })
-}
-
-/// The value of rank ⌈q·n⌉ of ascending values: for a verdict, however few there are.
-fn rank(sorted: &[i64], q: f64) -> Option<i64> {
-    let rank = (q * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.max(1) - 1).copied()
 }
 
 #[cfg(test)]

@@ -9,8 +9,13 @@ use super::resampling::{Interval, PERMUTATIONS, Point, block_interval};
 /// A pair of levels.
 type Pair = (u32, u32);
 
-/// The two-sided p-value of a coefficient under permutation within blocks, as
-/// [`permutation_p`](super::permutation_p) gives it, without ranking anew each time.
+/// The two-sided p-value of a coefficient of pairs under permutation of the second quantity inside
+/// each block: blocks differ by drift, and what is permuted must be exchangeable. The share of
+/// [`PERMUTATIONS`] whose coefficient is at least as far from 0 as the observed one, the observed
+/// one counted among them, so never 0 (B. Phipson, G. K. Smyth, "Permutation p-values should never
+/// be zero", 2010).
+///
+/// `None` where the coefficient is undefined, or where no block has two points to exchange.
 #[must_use]
 pub fn permutation_p_of(method: Method, blocks: &[Vec<Point>], seed: u64) -> Option<f64> {
     if blocks.iter().all(|block| block.len() < 2) {
@@ -219,7 +224,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::permutation_p;
+    use crate::stats::tests::permutation_p;
 
     /// Blocks of few tied levels on one side and many values on the other.
     fn blocks(seed: u64) -> Vec<Vec<Point>> {

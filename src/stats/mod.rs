@@ -22,10 +22,10 @@ pub use delays::{Delays, HIGHEST_TRACKED, OBSERVATIONS_BEYOND};
 pub use levels::{block_interval_of, permutation_p_of};
 pub use proportion::{Proportion, Z_95, wilson};
 pub use random::Random;
-pub use rank::{middle, quantile, ranks};
+pub use rank::{at_rank, mean, mean_rounded_down, middle, quantile, ranks};
 pub use resampling::{
     Contrast, FEWEST_BLOCKS, Interval, PERMUTATIONS, Pair, Point, REPLICATES, block_interval, holm,
-    median_difference, median_ratio, permutation_p,
+    median_difference, median_ratio,
 };
 pub use trend::{Trend, trend, two_sided};
 

@@ -32,11 +32,32 @@ pub fn ranks(values: &[f64]) -> Vec<f64> {
 #[must_use]
 pub fn quantile<T: Copy>(sorted: &[T], q: f64) -> Option<T> {
     let n = sorted.len() as u64;
-    let rank = nearest_rank(q, n);
-    if n.saturating_sub(rank) < OBSERVATIONS_BEYOND {
+    if n.saturating_sub(nearest_rank(q, n)) < OBSERVATIONS_BEYOND {
         return None;
     }
+    at_rank(sorted, q)
+}
+
+/// The value with rank ⌈q·n⌉ of values in ascending order, however few there are: for a verdict, or
+/// of values that are quantiles themselves. `None` where there are none.
+#[must_use]
+pub fn at_rank<T: Copy>(sorted: &[T], q: f64) -> Option<T> {
+    let rank = nearest_rank(q, sorted.len() as u64);
     sorted.get(usize::try_from(rank).ok()? - 1).copied()
+}
+
+/// The mean; `None` of nothing.
+#[must_use]
+pub fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// The mean of whole numbers, rounded down; `None` of nothing.
+#[must_use]
+pub fn mean_rounded_down(values: &[i64]) -> Option<i64> {
+    let count = i128::try_from(values.len()).ok().filter(|n| *n > 0)?;
+    let sum: i128 = values.iter().map(|value| i128::from(*value)).sum();
+    i64::try_from(sum.div_euclid(count)).ok()
 }
 
 /// The median of some numbers, the mean of the two in the middle where their number is even: of
@@ -71,6 +92,22 @@ mod tests {
         let many: Vec<i64> = (1..=1_000).collect();
         assert_eq!(quantile(&many, 0.99), Some(990));
         assert_eq!(quantile(&many, 0.991), None);
+    }
+
+    #[test]
+    fn a_rank_is_given_of_few_too() {
+        assert_eq!(at_rank(&[1, 2, 3, 4], 0.5), Some(2));
+        assert_eq!(at_rank(&[1, 2, 3], 0.5), Some(2));
+        assert_eq!(at_rank(&[7], 0.99), Some(7));
+        assert_eq!(at_rank::<i64>(&[], 0.5), None);
+    }
+
+    #[test]
+    fn means_are_of_something() {
+        assert_eq!((mean(&[1.0, 2.0]), mean(&[])), (Some(1.5), None));
+        assert_eq!(mean_rounded_down(&[-1, 0]), Some(-1));
+        assert_eq!(mean_rounded_down(&[i64::MAX, i64::MAX]), Some(i64::MAX));
+        assert_eq!(mean_rounded_down(&[]), None);
     }
 
     #[test]

@@ -25,38 +25,6 @@ pub struct Interval {
 /// A point of two quantities.
 pub type Point = (f64, f64);
 
-/// The two-sided p-value of a statistic of pairs under permutation of the second quantity inside
-/// each block: blocks differ by drift, and what is permuted must be exchangeable. The share of
-/// [`PERMUTATIONS`] whose statistic is at least as far from 0 as the observed one, the observed
-/// one counted among them, so never 0 (B. Phipson, G. K. Smyth, "Permutation p-values should never
-/// be zero", 2010).
-///
-/// `None` where the statistic is undefined, or where no block has two points to exchange.
-pub fn permutation_p(
-    blocks: &[Vec<Point>],
-    seed: u64,
-    statistic: impl Fn(&[f64], &[f64]) -> Option<f64>,
-) -> Option<f64> {
-    if blocks.iter().all(|block| block.len() < 2) {
-        return None;
-    }
-    let (x, mut y): (Vec<f64>, Vec<f64>) = blocks.iter().flatten().copied().unzip();
-    // Equal but for the order of additions is equal.
-    let observed = statistic(&x, &y)?.abs() * (1.0 - 1e-10);
-    let mut random = Random::new(seed);
-    let mut as_far = 0_usize;
-    for _ in 0..PERMUTATIONS {
-        let mut rest = y.as_mut_slice();
-        for block in blocks {
-            let (of_block, after) = rest.split_at_mut(block.len());
-            random.shuffle(of_block);
-            rest = after;
-        }
-        as_far += usize::from(statistic(&x, &y).is_none_or(|value| value.abs() >= observed));
-    }
-    Some((as_far + 1) as f64 / (PERMUTATIONS + 1) as f64)
-}
-
 /// The percentile interval of a statistic when whole blocks are drawn again: what is measured in
 /// one block belongs together, and the block is the unit (A. C. Davison, D. V. Hinkley, "Bootstrap
 /// Methods and their Application", 1997, section 3.8).

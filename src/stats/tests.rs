@@ -4,6 +4,32 @@
 use super::*;
 use serde::Deserialize;
 
+/// [`permutation_p_of`] as it is defined, of any statistic: what the quick way is held to.
+pub(super) fn permutation_p(
+    blocks: &[Vec<Point>],
+    seed: u64,
+    statistic: impl Fn(&[f64], &[f64]) -> Option<f64>,
+) -> Option<f64> {
+    if blocks.iter().all(|block| block.len() < 2) {
+        return None;
+    }
+    let (x, mut y): (Vec<f64>, Vec<f64>) = blocks.iter().flatten().copied().unzip();
+    // Equal but for the order of additions is equal.
+    let observed = statistic(&x, &y)?.abs() * (1.0 - 1e-10);
+    let mut random = Random::new(seed);
+    let mut as_far = 0_usize;
+    for _ in 0..PERMUTATIONS {
+        let mut rest = y.as_mut_slice();
+        for block in blocks {
+            let (of_block, after) = rest.split_at_mut(block.len());
+            random.shuffle(of_block);
+            rest = after;
+        }
+        as_far += usize::from(statistic(&x, &y).is_none_or(|value| value.abs() >= observed));
+    }
+    Some((as_far + 1) as f64 / (PERMUTATIONS + 1) as f64)
+}
+
 #[derive(Deserialize)]
 struct Recorded {
     pairs: Vec<Pairs>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::design::StudyCell;
 use super::packets::CellPackets;
 use crate::results::{CellRow, SampleRow};
-use crate::stats::quantile;
+use crate::stats::{at_rank, mean_rounded_down, quantile};
 use crate::time::TimeDelta;
 
 /// What every reason begins with that comes from packets.
@@ -32,7 +32,7 @@ pub fn judge(
     row.publisher_link_ns = median(&compared.publisher_link);
     row.broker_ns = median(&compared.broker);
     row.subscriber_link_ns = median(&compared.subscriber_link);
-    row.tcp_recovery_ns = mean(&compared.recovery);
+    row.tcp_recovery_ns = mean_rounded_down(&compared.recovery).map(TimeDelta::from_nanos);
     let mut reasons: Vec<String> = (row.invalid_reason.iter())
         .flat_map(|reasons| reasons.split(AND))
         .filter(|reason| !reason.is_empty() && !reason.starts_with(REASON))
@@ -120,8 +120,7 @@ impl Compared {
     ) -> Vec<String> {
         let mut reasons = Vec::new();
         let mut check = |values: &[i64], what: &str| {
-            let middle = values.get(values.len().saturating_sub(1) / 2).copied();
-            if let Some(middle) = middle
+            if let Some(middle) = at_rank(values, 0.5)
                 && middle.saturating_abs() > limit.as_nanos()
             {
                 let middle = TimeDelta::from_nanos(middle);
@@ -146,12 +145,4 @@ impl Compared {
         }
         reasons
     }
-}
-
-/// The mean, rounded down.
-fn mean(values: &[i64]) -> Option<TimeDelta> {
-    let count = i128::try_from(values.len()).ok().filter(|n| *n > 0)?;
-    let sum: i128 = values.iter().map(|value| i128::from(*value)).sum();
-    let mean = i64::try_from(sum.div_euclid(count)).ok()?;
-    Some(TimeDelta::from_nanos(mean))
 }

@@ -28,6 +28,8 @@ use crate::probe::{CellError, CellPlan, run_cell};
 use crate::results::{CellRow, Manifest, PROBE_SCHEMA, escape};
 
 use super::error::Failure;
+use super::experiment::SAMPLE_BYTES;
+use super::output::free_bytes;
 use super::terminal::complain;
 
 pub(super) use args::ProbeArgs;
@@ -367,24 +369,17 @@ fn interrupt() -> Result<Arc<AtomicBool>, Failure> {
     progress::interrupt().map_err(|error| ProbeFailure::Plan(error.to_string()).into())
 }
 
-/// Bytes of a row of samples.csv, about.
-const ROW_BYTES: u64 = 400;
-
 /// Whether the samples have room, found before the first message goes out.
 fn room(path: &Path, settings: &Settings) -> Result<(), Failure> {
     let rows: u64 = (settings.design.cells().iter())
         .map(|(_, plan)| plan.receptions())
         .sum();
-    let needed = rows.saturating_mul(ROW_BYTES);
-    let Ok(system) = nix::sys::statvfs::statvfs(path) else {
-        return Ok(());
-    };
-    let free = system
-        .blocks_available()
-        .saturating_mul(system.fragment_size());
-    if needed <= free {
-        return Ok(());
+    let needed = rows.saturating_mul(SAMPLE_BYTES);
+    match free_bytes(path) {
+        Some(free) if needed > free => {
+            let path = path.to_owned();
+            Err(ProbeFailure::NoRoom { path, needed, free }.into())
+        }
+        _ => Ok(()),
     }
-    let path = path.to_owned();
-    Err(ProbeFailure::NoRoom { path, needed, free }.into())
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use crate::results::{CellRow, Formulas, Manifest, Row, RowWriter, bytes, delay, grouped, percent};
-use crate::stats::Proportion;
+use crate::stats::{Proportion, at_rank};
 
 const COLUMNS: [&str; 11] = [
     "",
@@ -81,7 +81,7 @@ fn line(rows: &[&CellRow]) -> Option<[String; 11]> {
     let middle = |of: fn(&CellRow) -> Option<i64>| {
         let mut values: Vec<i64> = valid.iter().filter_map(|row| of(row)).collect();
         values.sort_unstable();
-        delay(values.get(values.len().saturating_sub(1) / 2).copied())
+        delay(at_rank(&values, 0.5))
     };
     let max = valid.iter().filter_map(|r| r.delay_max_ns).max();
     Some([

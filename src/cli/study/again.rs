@@ -12,13 +12,11 @@ use super::settings::Settings;
 use super::summary;
 use crate::cli::error::Failure;
 use crate::cli::experiment::{Samples, write_table};
-use crate::cli::output::{OutputDirectory, Results};
+use crate::cli::output::{OutputDirectory, Results, ZSTD_LEVEL};
 use crate::cli::probe::store::json;
 use crate::cli::rendering;
 use crate::report::TableSource;
-use crate::results::{
-    CellRow, Formulas, Manifest, Row, RowWriter, STUDY_SCHEMA, SampleRow, read_table,
-};
+use crate::results::{CellRow, Manifest, Row, STUDY_SCHEMA, SampleRow, read_table};
 use crate::study::{CellPackets, StudyCell, file_name, judge};
 
 pub(super) fn run(arguments: &StudyArgs, from: &Path) -> Result<(), Failure> {
@@ -26,7 +24,7 @@ pub(super) fn run(arguments: &StudyArgs, from: &Path) -> Result<(), Failure> {
     let settings = Settings::of(run_plan(&earlier.manifest, from)?)?;
     let out = arguments.output.clone().unwrap_or_default();
     let mut output = OutputDirectory::open(&out, arguments.force)?;
-    write_samples(&mut output, &earlier.samples)?;
+    write_table(&mut output, earlier.samples.values().flatten())?;
     let cells: BTreeMap<u32, &StudyCell> = (settings.design.cells.iter())
         .map(|cell| (cell.placed.cell, cell))
         .collect();
@@ -128,23 +126,6 @@ fn capture_of(path: &Path, cell: u32) -> Option<PathBuf> {
     places.into_iter().find(|place| place.is_file())
 }
 
-fn write_samples(
-    output: &mut OutputDirectory,
-    samples: &BTreeMap<u32, Vec<SampleRow>>,
-) -> Result<(), Failure> {
-    let file = output.create(SampleRow::FILE)?;
-    let written = RowWriter::new::<SampleRow>(file, Formulas::Guard).and_then(|mut writer| {
-        for row in samples.values().flatten() {
-            writer.write(row)?;
-        }
-        writer.finish()
-    });
-    let path = output.path().join(SampleRow::FILE);
-    written
-        .map(|_| ())
-        .map_err(|source| Failure::Write { path, source })
-}
-
 /// Puts beside the captures what `--from` needs of a run.
 pub(super) fn export(directory: &Path, captures: &Path) -> Result<(), Failure> {
     let failed = |path: &Path| {
@@ -163,7 +144,7 @@ pub(super) fn export(directory: &Path, captures: &Path) -> Result<(), Failure> {
         let from = directory.join(SampleRow::FILE);
         let input = File::open(&from).map_err(failed(&from))?;
         let output = File::create(&to).map_err(failed(&to))?;
-        zstd::stream::copy_encode(input, output, 19).map_err(failed(&to))?;
+        zstd::stream::copy_encode(input, output, ZSTD_LEVEL).map_err(failed(&to))?;
     }
     Ok(())
 }

@@ -13,6 +13,8 @@ use super::failure::StudyFailure;
 use super::settings::{RunPlan, Settings};
 use super::{manifest, summary};
 use crate::cli::error::Failure;
+use crate::cli::experiment::SAMPLE_BYTES;
+use crate::cli::output::free_bytes;
 use crate::cli::probe::progress::{self, Progress};
 use crate::cli::probe::store::{Earlier, Store};
 use crate::cli::terminal::complain;
@@ -451,8 +453,6 @@ fn prepare(captures: &Path, new: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Bytes of a row of samples.csv, about.
-const ROW_BYTES: u64 = 400;
 /// Bytes that all packets of a message take at the taps besides its payload, about.
 const AROUND_BYTES: u64 = 3_000;
 
@@ -466,18 +466,16 @@ fn room(path: &Path, settings: &Settings, captures: bool) -> Result<(), Failure>
             } else {
                 0
             };
-            cell.plan.receptions().saturating_mul(ROW_BYTES + captured)
+            cell.plan
+                .receptions()
+                .saturating_mul(SAMPLE_BYTES + captured)
         })
         .sum();
-    let Ok(system) = nix::sys::statvfs::statvfs(path) else {
-        return Ok(());
-    };
-    let free = system
-        .blocks_available()
-        .saturating_mul(system.fragment_size());
-    if needed <= free {
-        return Ok(());
+    match free_bytes(path) {
+        Some(free) if needed > free => {
+            let path = path.to_owned();
+            Err(StudyFailure::NoRoom { path, needed, free }.into())
+        }
+        _ => Ok(()),
     }
-    let path = path.to_owned();
-    Err(StudyFailure::NoRoom { path, needed, free }.into())
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::results::{CellRow, delay, grouped, percent};
+use crate::stats::at_rank;
 
 /// One line for each part, link, disturbance and QoS, over all payloads.
 pub(super) fn render(cells: &[CellRow], directory: &Path) -> String {
@@ -30,7 +31,6 @@ pub(super) fn render(cells: &[CellRow], directory: &Path) -> String {
             .filter_map(|row| Some(row.delay_median_ns?.as_nanos()))
             .collect();
         medians.sort_unstable();
-        let middle = medians.get(medians.len().saturating_sub(1) / 2).copied();
         let _ = writeln!(
             text,
             "{condition:<44}{qos:>3}{:>8}{:>8}{:>7}{:>6}{:>10}",
@@ -38,7 +38,7 @@ pub(super) fn render(cells: &[CellRow], directory: &Path) -> String {
             grouped(sent),
             share(lost),
             share(late),
-            delay(middle),
+            delay(at_rank(&medians, 0.5)),
         );
     }
     let _ = writeln!(

@@ -3,7 +3,7 @@
 
 use super::Experiment;
 use crate::results::{CellRow, Outcome, SampleRow};
-use crate::stats::block_interval;
+use crate::stats::{block_interval, mean};
 use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -141,10 +141,6 @@ fn step(experiment: &Experiment, cells: &[&CellRow]) -> Option<Step> {
             0.0
         },
     })
-}
-
-fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// Whether the curve nowhere falls by more than its intervals allow, counted so long after the last

@@ -2,7 +2,7 @@
 //! measured or read back.
 
 use super::{CellRow, Outcome};
-use crate::stats::{Proportion, quantile};
+use crate::stats::{Proportion, mean_rounded_down, quantile};
 use crate::time::TimeDelta;
 
 /// A cell's messages, counted. Delays are in nanoseconds, ascending.
@@ -71,7 +71,7 @@ impl CellRow {
     fn fill_delays(&mut self, counts: &CellCounts<'_>) {
         let at = |sorted: &[i64], q| quantile(sorted, q).map(TimeDelta::from_nanos);
         let response = counts.response;
-        self.delay_mean_ns = mean(response).map(TimeDelta::from_nanos);
+        self.delay_mean_ns = mean_rounded_down(response).map(TimeDelta::from_nanos);
         self.delay_median_ns = at(response, 0.5);
         self.delay_p95_ns = at(response, 0.95);
         self.delay_p99_ns = at(response, 0.99);
@@ -86,13 +86,4 @@ impl CellRow {
         self.pubcomp_median_ns = at(counts.pubcomp, 0.5);
         self.qos2_total_median_ns = at(counts.qos2_total, 0.5);
     }
-}
-
-/// The mean, rounded down.
-fn mean(values: &[i64]) -> Option<i64> {
-    let count = i128::try_from(values.len())
-        .ok()
-        .filter(|count| *count > 0)?;
-    let sum: i128 = values.iter().map(|value| i128::from(*value)).sum();
-    i64::try_from(sum.div_euclid(count)).ok()
 }

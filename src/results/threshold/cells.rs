@@ -8,7 +8,7 @@
 use super::grammar::{Comparison, compact, comparison, duration, parts, share, wrong};
 use super::{ThresholdError, nearest};
 use crate::results::{CellRow, percent};
-use crate::stats::Proportion;
+use crate::stats::{Proportion, at_rank};
 use crate::time::TimeDelta;
 use std::collections::BTreeMap;
 
@@ -147,7 +147,7 @@ impl CellThreshold {
     fn delay(&self, valid: &[&CellRow], of: OfCell, of_cells: &str) -> Option<String> {
         let mut values: Vec<TimeDelta> = valid.iter().filter_map(|row| of(row)).collect();
         values.sort_unstable();
-        let Some(value) = values.get(values.len().saturating_sub(1) / 2) else {
+        let Some(value) = at_rank(&values, 0.5) else {
             return Some(format!(
                 "{} does not exist: there were too few messages for it",
                 self.name

@@ -94,7 +94,11 @@ fn estimated(
     }
 }
 
-fn middle(condition: &Condition<'_>, of: impl Fn(&CellRow) -> Option<TimeDelta>) -> Cell {
+/// The middle of the cells' values.
+pub(super) fn middle(
+    condition: &Condition<'_>,
+    of: impl Fn(&CellRow) -> Option<TimeDelta>,
+) -> Cell {
     Cell::delay(condition.middle(of).map(|nanos| nanos.round() as i64))
 }
 

@@ -1,5 +1,6 @@
 //! What only a study has: the testbed, the answer, and the extensions.
 
+use super::delays::middle;
 use super::{drawn, not_enough, ratio};
 use crate::report::experiment::answer::{NOT_AVAILABLE, answers};
 use crate::report::experiment::combench::{Step, curve, never_falls};
@@ -200,20 +201,17 @@ fn split(experiment: &Experiment) -> Markup {
     let mut rows = Vec::new();
     for part in experiment.parts() {
         for condition in experiment.conditions(&part) {
-            let delay = |of: fn(&CellRow) -> Option<TimeDelta>| {
-                Cell::delay(condition.middle(of).map(|nanos| nanos.round() as i64))
-            };
             let segments: Vec<f64> = (condition.cells.iter())
                 .filter_map(|cell| cell.segment_loss_ratio)
                 .collect();
             rows.push(vec![
                 Cell::text(&part.replace('_', " ")),
                 Cell::text(&condition.label()),
-                delay(|cell| cell.publisher_link_ns),
-                delay(|cell| cell.broker_ns),
-                delay(|cell| cell.subscriber_link_ns),
-                delay(|cell| cell.wire_delay_median_ns),
-                delay(|cell| cell.tcp_recovery_ns),
+                middle(&condition, |cell| cell.publisher_link_ns),
+                middle(&condition, |cell| cell.broker_ns),
+                middle(&condition, |cell| cell.subscriber_link_ns),
+                middle(&condition, |cell| cell.wire_delay_median_ns),
+                middle(&condition, |cell| cell.tcp_recovery_ns),
                 ratio(crate::stats::middle(&segments)),
             ]);
         }
@@ -233,15 +231,12 @@ fn two(experiment: &Experiment) -> Markup {
     let mut rows = Vec::new();
     for part in experiment.parts() {
         for condition in experiment.conditions(&part) {
-            let delay = |of: fn(&CellRow) -> Option<TimeDelta>| {
-                Cell::delay(condition.middle(of).map(|nanos| nanos.round() as i64))
-            };
             rows.push(vec![
                 Cell::text(&part.replace('_', " ")),
                 Cell::text(&condition.label()),
-                delay(|cell| cell.service_median_ns),
-                delay(|cell| cell.wire_delay_median_ns),
-                delay(|cell| cell.wire_difference_ns),
+                middle(&condition, |cell| cell.service_median_ns),
+                middle(&condition, |cell| cell.wire_delay_median_ns),
+                middle(&condition, |cell| cell.wire_difference_ns),
             ]);
         }
     }
