@@ -98,11 +98,13 @@ impl MqttFlow {
             Direction::Reverse
         };
         // Where the beginning is in the capture, it tells who carries what.
-        let carrier = match transport {
-            Transport::Tls | Transport::SecureWebSocket => Carrier::tls(client_direction),
-            _ => Carrier::web_socket_midstream(client_direction),
-        };
         let carried = named && midstream && transport != Transport::Tcp;
+        let carrier = carried.then(|| {
+            Box::new(match transport {
+                Transport::Tls | Transport::SecureWebSocket => Carrier::tls(client_direction),
+                _ => Carrier::web_socket_midstream(client_direction),
+            })
+        });
         Self {
             state: ConnectionState::new(facts),
             forward: PacketStream::new(!midstream),
@@ -113,7 +115,7 @@ impl MqttFlow {
             },
             transport,
             opaque: carried,
-            carrier: carried.then(|| Box::new(carrier)),
+            carrier,
             first_bytes: (!midstream || !named).then(FirstBytes::default),
             named,
             bytes: PerWay::default(),
@@ -136,6 +138,13 @@ impl MqttFlow {
         prefetch(&self.forward);
         prefetch(&self.reverse);
         self.state.touch();
+    }
+
+    /// Asks for what its end needs beyond that.
+    #[inline]
+    pub(super) fn touch_closing(&self) {
+        prefetch(&self.malformed);
+        self.state.touch_closing();
     }
 
     /// Bytes of unfinished packets that both streams keep.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::delivery::DeliveryRecord;
 use crate::lint::{self, Closed, Examined, Finding, Linter, Place, Sink, Unread};
 use crate::mqtt::Packet;
+use crate::payload::Keys;
 use crate::results::{FindingRow, Formulas, Rate, RowWriter, Summary, Text, TopicRow, Verbatim};
 use crate::session::{self, DelayKind, ExchangeRecord, SessionRecord, SubscriptionRecord, Towards};
 use crate::tcp::Direction;
@@ -175,8 +176,7 @@ impl<W: Write> Lints<W> {
         let (mut codes, mut keys) = (Vec::new(), Vec::new());
         for topic in self.linter.topics().busiest() {
             join(&mut codes, topic.findings().map(|code| code.doc().code));
-            let names = topic.keys().map_or(&[][..], |keys| &keys.names);
-            join(&mut keys, names.iter().map(String::as_str));
+            join(&mut keys, topic.keys().into_iter().flat_map(Keys::names));
             let leg = topic.leg();
             let [qos0, qos1, qos2] = leg.qos;
             to.topics.write(&TopicRow {
@@ -323,6 +323,16 @@ impl<W: Write> Observer for Lints<W> {
     #[inline]
     fn touch(&self, slot: usize, tap: u16, towards: Towards, topic: u64) {
         self.linter.touch_message(slot, tap, towards, topic);
+    }
+
+    #[inline]
+    fn touch_closing(&self, slot: usize) {
+        self.linter.touch_closing(slot);
+    }
+
+    #[inline]
+    fn touch_index(&self, tap: u16, topic: u64) {
+        self.linter.touch_index(tap, topic);
     }
 
     fn tick(&mut self, _: Timestamp) {}

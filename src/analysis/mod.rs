@@ -243,6 +243,14 @@ pub trait Observer: session::Observer {
     /// others are worked on.
     #[inline]
     fn touch(&self, _slot: usize, _tap: u16, _towards: Towards, _topic: u64) {}
+
+    /// Before that, for who finds the topic in an index that is far memory too.
+    #[inline]
+    fn touch_index(&self, _tap: u16, _topic: u64) {}
+
+    /// A connection is likely to end soon: for who wants to fetch what is known of it.
+    #[inline]
+    fn touch_closing(&self, _slot: usize) {}
     /// Capture time goes on; called now and then, so that what waits for a time can go.
     fn tick(&mut self, now: Timestamp);
 }
@@ -289,6 +297,18 @@ impl<O: Observer> Observer for Option<O> {
     fn touch(&self, slot: usize, tap: u16, towards: Towards, topic: u64) {
         self.iter()
             .for_each(|observer| observer.touch(slot, tap, towards, topic));
+    }
+
+    #[inline]
+    fn touch_index(&self, tap: u16, topic: u64) {
+        self.iter()
+            .for_each(|observer| observer.touch_index(tap, topic));
+    }
+
+    #[inline]
+    fn touch_closing(&self, slot: usize) {
+        self.iter()
+            .for_each(|observer| observer.touch_closing(slot));
     }
 
     fn tick(&mut self, now: Timestamp) {
@@ -345,6 +365,18 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
     fn touch(&self, slot: usize, tap: u16, towards: Towards, topic: u64) {
         self.0.touch(slot, tap, towards, topic);
         self.1.touch(slot, tap, towards, topic);
+    }
+
+    #[inline]
+    fn touch_index(&self, tap: u16, topic: u64) {
+        self.0.touch_index(tap, topic);
+        self.1.touch_index(tap, topic);
+    }
+
+    #[inline]
+    fn touch_closing(&self, slot: usize) {
+        self.0.touch_closing(slot);
+        self.1.touch_closing(slot);
     }
 
     fn tick(&mut self, now: Timestamp) {

@@ -231,6 +231,7 @@ impl Pipeline {
             match self.dissector.dissect_usual(&frame, segment) {
                 Some(Ok(())) => {
                     *flow = self.table.hash(segment);
+                    self.table.touch_index(flow);
                     count = count.saturating_add(1);
                     if count >= BATCH {
                         self.take_all(&mut batch, observer);
@@ -276,9 +277,16 @@ impl Pipeline {
             self.table.guess(flow);
         }
         let mut opening = 0;
-        for (segment, flow) in segments.iter() {
+        let mut topics = [None; BATCH];
+        for ((segment, flow), topic) in segments.iter().zip(&mut topics) {
+            *topic = leading_topic(segment.payload).map(name_hash);
+            if let Some(topic) = *topic {
+                observer.touch_index(segment.tap, topic);
+            }
             match self.table.touch(flow) {
-                Some(slot) if segment.payload_length > 0 => self.core.touch(slot),
+                Some(slot) if segment.payload_length > 0 || closes(segment) => {
+                    self.core.touch(slot);
+                }
                 None if segment.flags.syn() => {
                     self.table.touch_opening(opening);
                     opening = opening.saturating_add(1);
@@ -287,12 +295,21 @@ impl Pipeline {
             }
         }
         // By now what leads further is there.
-        for (segment, flow) in segments.iter() {
-            if let Some(topic) = leading_topic(segment.payload)
+        for ((segment, flow), topic) in segments.iter().zip(&mut topics) {
+            if let Some(hash) = topic.take()
                 && let Some((slot, direction)) = self.table.way(flow)
             {
-                let topic = (segment.tap, name_hash(topic));
-                self.core.touch_message(slot, direction, topic, observer);
+                let named = (segment.tap, hash);
+                *topic = self.core.touch_message(slot, direction, named, observer);
+            } else if closes(segment)
+                && let Some((slot, _)) = self.table.way(flow)
+            {
+                self.core.touch_closing(slot, observer);
+            }
+        }
+        if let Some(deliveries) = &self.core.deliveries {
+            for topic in topics.iter().take(segments.len()).flatten() {
+                deliveries.touch_topic(*topic);
             }
         }
         for (segment, flow) in segments.iter() {
@@ -462,22 +479,36 @@ impl Core {
         }
     }
 
-    /// Asks for what is known around a PUBLISH, by tap and hash of its topic.
+    /// Asks for what is known around a PUBLISH, by tap and hash of its topic; gives what the topic
+    /// is known by where messages are matched.
     fn touch_message<O: Observer>(
         &self,
         slot: usize,
         direction: Direction,
         (tap, topic): (u16, u64),
         observer: &O,
-    ) {
-        if let Some(Slot::Mqtt(flow)) = self.slots.get(slot)
-            && !flow.opaque
-        {
-            let towards = flow.roles.towards(direction);
-            if let Some(deliveries) = &self.deliveries {
-                deliveries.touch_message(slot, towards, topic);
-            }
-            observer.touch(slot, tap, towards, topic);
+    ) -> Option<u64> {
+        let Some(Slot::Mqtt(flow)) = self.slots.get(slot) else {
+            return None;
+        };
+        if flow.opaque {
+            return None;
+        }
+        let towards = flow.roles.towards(direction);
+        observer.touch(slot, tap, towards, topic);
+        let deliveries = self.deliveries.as_ref()?;
+        deliveries.touch_message(slot, towards, topic)
+    }
+
+    /// Asks for what the end of a connection needs.
+    fn touch_closing<O: Observer>(&self, slot: usize, observer: &O) {
+        if let Some(Slot::Mqtt(flow)) = self.slots.get(slot) {
+            flow.touch_closing();
+            self.sessions.touch(&flow.state);
+            observer.touch_closing(slot);
+        }
+        if let Some(deliveries) = &self.deliveries {
+            deliveries.touch_closing(slot);
         }
     }
 
@@ -830,6 +861,11 @@ impl Core {
             .saturating_add(flow.reverse.skipped());
         totals.unsynchronised_bytes = totals.unsynchronised_bytes.saturating_add(skipped);
     }
+}
+
+/// The segment is likely to be among the last of its connection.
+const fn closes(segment: &Segment<'_>) -> bool {
+    segment.flags.fin() || segment.flags.rst()
 }
 
 /// Decides on a connection of no named port, by the first bytes seen of it.

@@ -56,8 +56,14 @@ impl Schemas {
         let Some(sample) = sample(publish) else {
             return Examined::default();
         };
+        let (kind, keys) = if keys {
+            payload::classify_with_keys(&sample)
+        } else {
+            (payload::classify(&sample), None)
+        };
         let mut examined = Examined {
-            kind: payload::classify(&sample),
+            kind,
+            keys,
             ..Examined::default()
         };
         let Some(kind) = examined.kind else {
@@ -67,7 +73,7 @@ impl Schemas {
             && let Some(message) = self.of(name)
         {
             match message.decode(sample.bytes) {
-                Ok(_) => examined.kind = Some(PayloadKind::Protobuf),
+                Ok(_) => (examined.kind, examined.keys) = (Some(PayloadKind::Protobuf), None),
                 Err(Mismatch::TooLarge) => {}
                 // It deletes what the broker kept.
                 Err(_) if kind == PayloadKind::Empty => {}
@@ -77,9 +83,6 @@ impl Schemas {
             }
         }
         examined.contradicts = payload::contradicts_content_type(&sample, kind);
-        if keys && kind == PayloadKind::Json && sample.bytes.len() <= payload::LOOK {
-            examined.keys = payload::keys(sample.bytes);
-        }
         examined
     }
 }

@@ -108,7 +108,19 @@ impl Analysis {
         }
         let mut summary = analysis::summary(pipeline, env!("CARGO_PKG_VERSION"));
         lints.describe(&mut summary);
+        self.let_go(lints);
         Ok(summary)
+    }
+
+    /// What is not needed any more makes room for the report, where there will be one. Where not,
+    /// the process gives all of it back at once, and soon: to take tables of a hundred thousand
+    /// topics and clients apart first would take longer than all that is left to do.
+    fn let_go<T>(&self, tables: T) {
+        if self.output.is_some() && self.parts.need_report() {
+            drop(tables);
+        } else {
+            std::mem::forget(tables);
+        }
     }
 
     /// Writes the rest of the directory, gives its files their names, and prints the summary.
@@ -121,11 +133,11 @@ impl Analysis {
     ) -> Result<FailOn, Failure> {
         let json =
             serde_json::to_string_pretty(summary).map_err(|e| Failure::stdout(e.into()))? + "\n";
+        let delays = self.output.is_some().then(|| analysis::delays(&pipeline));
+        self.let_go(pipeline);
         if let Some(mut output) = self.output.take() {
             output.write("summary.json", json.as_bytes())?;
-            let histograms = rendering::histograms(&analysis::delays(&pipeline));
-            // What the pipeline holds is not needed any more, and the report takes memory too.
-            drop(pipeline);
+            let histograms = rendering::histograms(&delays.unwrap_or_default());
             render(
                 &mut output,
                 self.parts,

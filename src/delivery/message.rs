@@ -57,37 +57,88 @@ pub(super) enum Origin {
     Inferred,
 }
 
-/// One receiver of a message.
+/// One receiver of a message. Twenty bytes: most of what a large capture keeps is these.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expectation {
     /// The receiver, or [`NONE`].
     pub(super) party: u32,
     /// Its count of connections at the time.
     pub(super) epoch: u32,
-    /// How long it had been connected at the time.
-    pub(super) clock: TimeDelta,
-    /// Its count of connections when the message was put on its list, to be looked at when it is
-    /// back; so that it stands there once, however often others make it be looked at. [`NONE`]
-    /// before that.
-    pub(super) listed: u32,
-    pub(super) qos: u8,
+    /// How long it had been connected at the time, in nanoseconds, as halves: together they would
+    /// make the compiler leave room elsewhere.
+    clock: [u32; 2],
+    /// The lowest bits of its count of connections when the message was put on its list.
+    listed: u8,
+    /// QoS, origin, and whether it is listed: see the constants.
+    kind: u8,
     /// Copies that may come.
     pub(super) copies: u8,
     pub(super) stage: Stage,
-    pub(super) origin: Origin,
 }
 
 impl Expectation {
     pub(super) const NOBODY: Self = Self {
         party: NONE,
         epoch: 0,
-        clock: TimeDelta::ZERO,
-        listed: NONE,
-        qos: 0,
+        clock: [0; 2],
+        listed: 0,
+        kind: 0,
         copies: 0,
         stage: Stage::OVER,
-        origin: Origin::Connected,
     };
+
+    const QOS: u8 = 0b0011;
+    const ORIGIN: u32 = 4;
+    const LISTED: u8 = 0b1000_0000;
+
+    /// A message is awaited by a party that is in its connection number `epoch`, connected for
+    /// `clock` in all.
+    pub(super) fn new(
+        (party, epoch, clock): (u32, u32, TimeDelta),
+        qos: u8,
+        copies: u8,
+        origin: Origin,
+    ) -> Self {
+        let nanos = clock.as_nanos();
+        Self {
+            party,
+            epoch,
+            clock: [nanos as u32, (nanos >> 32) as u32],
+            copies,
+            stage: Stage::OPEN,
+            kind: qos & Self::QOS | (origin as u8) << Self::ORIGIN,
+            ..Self::NOBODY
+        }
+    }
+
+    pub(super) const fn qos(&self) -> u8 {
+        self.kind & Self::QOS
+    }
+
+    pub(super) const fn origin(&self) -> Origin {
+        match (self.kind & !Self::LISTED) >> Self::ORIGIN {
+            0 => Origin::Connected,
+            1 => Origin::Away,
+            _ => Origin::Inferred,
+        }
+    }
+
+    /// How long the receiver had been connected at the time.
+    pub(super) fn clock(&self) -> TimeDelta {
+        let [low, high] = self.clock;
+        TimeDelta::from_nanos((u64::from(high) << 32 | u64::from(low)).cast_signed())
+    }
+
+    /// The message is to be put on the list of what is looked at when the receiver is back; tells
+    /// whether it is not there yet, so that it stands there once, however often others make it be
+    /// looked at. The list is emptied by the next connection, and what was on it is looked at
+    /// before another 256 can come.
+    pub(super) fn list(&mut self, epoch: u32) -> bool {
+        let known = self.kind & Self::LISTED != 0 && self.listed == epoch as u8;
+        self.kind |= Self::LISTED;
+        self.listed = epoch as u8;
+        !known
+    }
 
     /// One more copy may come.
     pub(super) fn takes(&self) -> bool {
@@ -113,13 +164,13 @@ pub(super) struct Message {
     pub(super) payload_length: u32,
     /// Hash of the payload, where it was captured whole.
     hash: u64,
-    is_whole: bool,
     pub(super) publish: Timestamp,
     pub(super) whole: Timestamp,
     /// Last byte of the PUBREL, or [`NEVER`].
     released: Timestamp,
     pub(super) qos: u8,
-    pub(super) at_broker: bool,
+    /// [`WHOLE`](Self::WHOLE) and [`AT_BROKER`](Self::AT_BROKER).
+    traits: u8,
     /// It stays until its time is over, since somebody may get it who is not awaited.
     pub(super) keep: bool,
     /// Refused by the broker.
@@ -146,6 +197,11 @@ struct More {
 }
 
 impl Message {
+    /// The payload was captured whole.
+    const WHOLE: u8 = 1;
+    /// The tap stands beside the broker.
+    const AT_BROKER: u8 = 2;
+
     /// The message before it on its topic: place and serial number.
     pub(super) const fn before(&self) -> (u32, u64) {
         (self.before_place, self.before)
@@ -170,12 +226,12 @@ impl Message {
             publisher: NONE,
             payload_length: length,
             hash: seen.payload_hash.unwrap_or(0),
-            is_whole: seen.payload_hash.is_some(),
             publish: seen.times.first,
             whole: seen.times.last,
             released: NEVER,
             qos: seen.publish.qos.min(2),
-            at_broker: seen.at_broker,
+            traits: u8::from(seen.payload_hash.is_some()) * Self::WHOLE
+                | u8::from(seen.at_broker) * Self::AT_BROKER,
             keep: true,
             refused: false,
             open: 0,
@@ -186,6 +242,11 @@ impl Message {
         }
     }
 
+    /// The tap stands beside the broker.
+    pub(super) const fn at_broker(&self) -> bool {
+        self.traits & Self::AT_BROKER != 0
+    }
+
     /// Number in the tables, if it has one.
     pub(super) fn number(&self) -> Option<u64> {
         self.number.map(NonZeroU64::get)
@@ -193,7 +254,7 @@ impl Message {
 
     /// XXH3-64 of the payload, where it was captured whole.
     pub(super) fn payload_hash(&self) -> Option<u64> {
-        self.is_whole.then_some(self.hash)
+        (self.traits & Self::WHOLE != 0).then_some(self.hash)
     }
 
     /// Takes note of the PUBREL; the first one counts.

@@ -1,5 +1,6 @@
 //! Publishers and receivers: clients, and the groups of shared subscriptions.
 
+use crate::memory::prefetch;
 use crate::session::SmallMap;
 use crate::time::{TimeDelta, Timestamp};
 
@@ -149,6 +150,16 @@ impl Parties {
             usual: UNKNOWN,
             refs: 0,
         })
+    }
+
+    /// Asks for all of a party: what its end needs.
+    #[inline]
+    pub(super) fn touch_closing(&self, place: u32) {
+        if let Some(party) = self.slab.get(place) {
+            prefetch(&party.name);
+            prefetch(&party.filters);
+            prefetch(&party.waiting);
+        }
     }
 
     pub(super) fn get(&self, place: u32) -> Option<&Party> {

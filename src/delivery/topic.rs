@@ -1,7 +1,6 @@
 //! The topics of messages that are kept, and who receives them.
 
-use hashbrown::HashTable;
-
+use crate::memory::Index;
 use crate::mqtt::topic::{name_hash, name_hash_within};
 use crate::session::SmallMap;
 
@@ -12,7 +11,7 @@ use super::slab::Slab;
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Topic {
-    pub(super) receivers: Vec<Receiver>,
+    pub(super) receivers: Box<[Receiver]>,
     /// Serial number of the latest message that is kept.
     pub(super) latest: u64,
     /// Its place.
@@ -27,7 +26,7 @@ pub(super) struct Topic {
     /// By receiver: those of whose subscriptions nothing is known.
     pub(super) streams: SmallMap<u32, Stream>,
     /// With it and what the slab adds, two lines.
-    padding: [u64; 1],
+    padding: [u64; 2],
 }
 
 /// What a receiver whose SUBSCRIBE was not seen got of a topic.
@@ -55,25 +54,34 @@ pub(super) struct Undecided {
 /// Topics found by name.
 #[derive(Debug, Default)]
 pub(super) struct Topics {
-    /// Hash and place. The hash has a key of its own in every run and covers broker and name, so
+    /// Places by hash. The hash has a key of its own in every run and covers broker and name, so
     /// that equal hashes are equal topics, as far as anybody will ever see; names are not compared,
     /// since they stand in far memory.
-    table: HashTable<(u64, u32)>,
+    index: Index,
     pub(super) slab: Slab<Topic>,
     bytes: usize,
+    /// The receivers of one topic, for a moment.
+    gathered: Vec<Receiver>,
     /// How many more topics are turned away before unused ones are looked for again.
     patience: usize,
 }
 
 impl Topics {
     pub(super) fn find(&self, hash: u64) -> Option<u32> {
-        let found = self.table.find(hash, |&(known, _)| known == hash);
-        found.map(|&(_, place)| place)
+        let has_hash = |place| self.slab.get(place).is_some_and(|topic| topic.hash == hash);
+        self.index.find(hash, has_hash)
     }
 
-    /// Fetches a topic, for soon.
+    /// Asks for what finding a topic needs.
+    #[inline]
+    pub(super) fn touch_index(&self, hash: u64) {
+        self.index.touch(hash);
+    }
+
+    /// Asks for a topic.
+    #[inline]
     pub(super) fn touch(&self, hash: u64) {
-        if let Some(place) = self.find(hash) {
+        if let Some(place) = self.index.guess(hash) {
             self.slab.touch(place);
         }
     }
@@ -113,16 +121,31 @@ impl Topics {
             name: name.into(),
             generation: 0,
             watched: filters.watched(name),
-            receivers: Vec::new(),
+            receivers: Box::default(),
             refs: 0,
             latest: 0,
             latest_place: super::slab::NONE,
             streams: SmallMap::default(),
-            padding: [0],
+            padding: [0; 2],
         });
-        self.table
-            .insert_unique(hash, (hash, place), |&(hash, _)| hash);
+        self.index.insert(hash, place);
         Some(place)
+    }
+
+    /// Brings the receivers of a topic up to date.
+    #[inline]
+    pub(super) fn renew(&mut self, place: u32, name: &[u8], filters: &mut Filters) -> Option<()> {
+        let topic = self.slab.get_mut(place)?;
+        let generation = filters.generation(&topic.watched);
+        if topic.generation != generation {
+            topic.generation = generation;
+            filters.receivers(name, &mut self.gathered);
+            // What changed elsewhere below the same wildcard changes nothing here.
+            if *topic.receivers != *self.gathered {
+                topic.receivers = self.gathered.as_slice().into();
+            }
+        }
+        Some(())
     }
 
     /// Who receives a topic may have changed.
@@ -147,12 +170,7 @@ impl Topics {
         for place in unused {
             if let Some(topic) = self.slab.remove(place) {
                 self.bytes = self.bytes.saturating_sub(topic.name.len());
-                if let Ok(entry) = self
-                    .table
-                    .find_entry(topic.hash, |&(known, _)| known == topic.hash)
-                {
-                    entry.remove();
-                }
+                self.index.remove(topic.hash, place);
             }
         }
     }

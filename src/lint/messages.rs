@@ -77,7 +77,11 @@ impl Linter {
         // A NUL at the end is looked for in every message: it costs one byte.
         let ends_with_nul = publish.payload.last() == Some(&0) && !topic.has(Own::TrailingNul);
         if news.sample || ends_with_nul {
-            look_into(&mut report, topic, &examine(topic.wants_keys()));
+            let examined = examine(topic.wants_keys());
+            look_into(&mut report, topic, &examined);
+            if let Some(keys) = examined.keys {
+                topic.set_keys(self.key_lists.share(keys));
+            }
         }
     }
 
@@ -163,8 +167,5 @@ fn look_into<S: Sink>(report: &mut Report<'_, S>, topic: &mut Topic, examined: &
         report.about(topic, Own::SchemaMismatch, |draft| {
             draft.say(format_args!("{why}"));
         });
-    }
-    if let Some(keys) = &examined.keys {
-        topic.set_keys(keys.clone());
     }
 }

@@ -50,6 +50,8 @@ pub use connections::{Closed, Unread};
 pub use thresholds::{ThresholdDoc, ThresholdError, Thresholds};
 pub use topics::{Leg, Topic, Topics};
 
+use topics::KeyLists;
+
 use clients::Clients;
 use collector::Collector;
 use connections::Slots;
@@ -136,6 +138,7 @@ pub struct Linter {
     settings: Settings,
     collector: Collector,
     topics: Topics,
+    key_lists: KeyLists,
     clients: Clients,
     slots: Slots,
     /// Time of the latest packet.
@@ -150,6 +153,7 @@ impl Linter {
             collector: Collector::new(&settings.ignored),
             settings,
             topics: Topics::default(),
+            key_lists: KeyLists::default(),
             clients: Clients::default(),
             slots: Slots::default(),
             now: Timestamp::default(),
@@ -162,6 +166,18 @@ impl Linter {
     pub fn touch_message(&self, slot: usize, tap: u16, towards: Towards, topic: u64) {
         self.slots.touch(slot);
         self.topics.touch(tap, towards, topic);
+    }
+
+    /// Asks for what the end of a connection needs.
+    #[inline]
+    pub fn touch_closing(&self, slot: usize) {
+        self.slots.touch(slot);
+    }
+
+    /// Asks for what finding a topic needs, before that.
+    #[inline]
+    pub fn touch_index(&self, tap: u16, topic: u64) {
+        self.topics.touch_index(tap, topic);
     }
 
     /// Takes a packet. `examine` looks into the payload of a PUBLISH where that is worth it; its

@@ -1,8 +1,9 @@
 //! The topics of a capture: what was sent to each, by whom, and what was found about it.
 
-use hashbrown::HashTable;
+use std::collections::HashSet;
+use std::sync::Arc;
 
-use crate::memory::{Pages, prefetch};
+use crate::memory::{Index, Pages, prefetch};
 use crate::mqtt::topic::name_hash_within;
 use crate::payload::{Keys, PayloadKind};
 use crate::session::{PerWay, Towards};
@@ -17,8 +18,9 @@ const MOST_NAME_BYTES: usize = 32 << 20;
 /// Bytes for who published and received, all topics together.
 const MEMBER_BYTES: usize = 64 << 20;
 
-/// The first messages of a topic are looked into, and of the later ones one in so many.
-const FIRST_SAMPLES: u64 = 8;
+/// The first messages of a topic are looked into, and of the later ones one in so many: parsing a
+/// payload takes longer than all else that is done with its packet.
+const FIRST_SAMPLES: u64 = 4;
 const SAMPLE_EVERY: u64 = 64;
 
 /// PUBLISH packets of a topic that went one way.
@@ -62,7 +64,7 @@ pub struct Topic {
     /// Who published and who received last: mostly the same one again. 0 is nobody.
     latest: PerWay<u64>,
     name: Box<[u8]>,
-    keys: Option<Box<Keys>>,
+    keys: Option<Arc<Keys>>,
     tap: u16,
     /// Kinds of payloads seen, a bit each.
     kinds: u8,
@@ -184,8 +186,8 @@ impl Topic {
         self.keys.is_none()
     }
 
-    pub(super) fn set_keys(&mut self, keys: Keys) {
-        self.keys = Some(Box::new(keys));
+    pub(super) fn set_keys(&mut self, keys: Arc<Keys>) {
+        self.keys = Some(keys);
     }
 
     /// Counts a message with RETAIN; tells how many there were within a minute, this one
@@ -203,6 +205,8 @@ impl Topic {
     #[inline]
     fn add(&mut self, message: &Addition, room: &mut usize) -> News {
         let to_broker = message.towards == Towards::Broker;
+        // What the broker passes on was looked into on its way there.
+        let is_source = to_broker || self.latest.to_broker == 0;
         let leg = &mut self.legs.get_mut(message.towards).0;
         let before = leg.messages;
         if before == 0 {
@@ -227,10 +231,27 @@ impl Topic {
             members.insert(message.client, room)
         };
         News {
-            sample: before < FIRST_SAMPLES || before.is_multiple_of(SAMPLE_EVERY),
+            sample: is_source && (before < FIRST_SAMPLES || before.is_multiple_of(SAMPLE_EVERY)),
             first_to_broker: to_broker && before == 0,
             publisher: to_broker && is_new,
         }
+    }
+}
+
+/// The keys of topics, each list of them once: those of a thousand sensors of one make are the
+/// same.
+#[derive(Debug, Default)]
+pub(super) struct KeyLists(HashSet<Arc<Keys>, foldhash::fast::RandomState>);
+
+impl KeyLists {
+    /// The list that is equal to this one.
+    pub(super) fn share(&mut self, keys: Keys) -> Arc<Keys> {
+        if let Some(known) = self.0.get(&keys) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(keys);
+        self.0.insert(Arc::clone(&new));
+        new
     }
 }
 
@@ -251,8 +272,8 @@ const fn bit(kind: PayloadKind) -> u8 {
 #[derive(Debug)]
 pub struct Topics {
     topics: Pages<Topic>,
-    /// Indexes by the hash of tap and name.
-    index: HashTable<u32>,
+    /// Places by the hash of tap and name.
+    index: Index,
     name_bytes: usize,
     member_room: usize,
     untold: u64,
@@ -262,7 +283,7 @@ impl Default for Topics {
     fn default() -> Self {
         Self {
             topics: Pages::default(),
-            index: HashTable::new(),
+            index: Index::default(),
             name_bytes: 0,
             member_room: MEMBER_BYTES,
             untold: 0,
@@ -271,13 +292,20 @@ impl Default for Topics {
 }
 
 impl Topics {
+    /// Asks for what finding a topic needs.
+    #[inline]
+    pub(super) fn touch_index(&self, tap: u16, name_hash: u64) {
+        self.index
+            .touch(name_hash_within(u32::from(tap), name_hash));
+    }
+
     /// Asks for a topic.
     #[inline]
     pub(super) fn touch(&self, tap: u16, towards: Towards, name_hash: u64) {
-        let hash = name_hash_within(u32::from(tap), name_hash);
-        // Seven bits of the hash agree, which is enough to fetch something.
-        let found = self.index.find(hash, |_| true);
-        if let Some(topic) = found.and_then(|&index| self.topics.get(index as usize)) {
+        let found = self
+            .index
+            .guess(name_hash_within(u32::from(tap), name_hash));
+        if let Some(topic) = found.and_then(|place| self.topics.get(place as usize)) {
             prefetch(&topic.hash);
             prefetch(topic.legs.get(towards));
         }
@@ -293,12 +321,12 @@ impl Topics {
         message: &Addition,
     ) -> Option<(&mut Topic, bool, News)> {
         let hash = name_hash_within(u32::from(tap), name_hash);
-        let is_same = |&index: &u32| {
-            let topic = self.topics.get(index as usize);
+        let is_same = |place: u32| {
+            let topic = self.topics.get(place as usize);
             topic.is_some_and(|topic| topic.hash == hash && topic.name.len() == name.len())
         };
         let (index, is_new) = match self.index.find(hash, is_same) {
-            Some(&index) => (index, false),
+            Some(index) => (index, false),
             None => (self.insert(hash, tap, name)?, true),
         };
         let topic = self.topics.get_mut(index as usize)?;
@@ -329,14 +357,7 @@ impl Topics {
             retained_since: Timestamp::default(),
             retained: 0,
         });
-        let Self {
-            topics,
-            index: table,
-            ..
-        } = self;
-        table.insert_unique(hash, index, |&known| {
-            topics.get(known as usize).map_or(0, |topic| topic.hash)
-        });
+        self.index.insert(hash, index);
         Some(index)
     }
 

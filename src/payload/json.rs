@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::text;
 
@@ -63,43 +63,89 @@ pub fn compact(json: &str) -> Cow<'_, str> {
     Cow::Owned(kept.collect())
 }
 
-/// The keys of a JSON object.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The keys of a JSON object, in its order, each once; 32 and 512 bytes at most. One string, since
+/// there is a list for every topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Keys {
-    /// In the order of the object, each once, 32 and 512 bytes at most.
-    pub names: Vec<String>,
+    text: String,
+    /// Where each name ends.
+    ends: Vec<u16>,
     /// There are more.
     pub more: bool,
 }
 
-/// The keys of a JSON object, not of those within it; `None` for anything else.
-#[must_use]
-pub fn keys(bytes: &[u8]) -> Option<Keys> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    json.deserialize_map(KeysVisitor).ok()
+impl Keys {
+    /// The names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        begins.zip(&self.ends).map(|(begin, &end)| {
+            let name = self.text.get(usize::from(begin)..usize::from(end));
+            name.unwrap_or_default()
+        })
+    }
+
+    fn add(&mut self, name: &str) {
+        let length = self.text.len().saturating_add(name.len());
+        match u16::try_from(length) {
+            _ if self.names().any(|known| known == name) => {}
+            Ok(end) if self.ends.len() < MOST_KEYS && length <= MOST_KEY_BYTES => {
+                self.text.push_str(name);
+                self.ends.push(end);
+            }
+            _ => self.more = true,
+        }
+    }
 }
 
-struct KeysVisitor;
+/// The keys of a JSON object, not of those within it; `None` for anything else. Takes time linear
+/// in the number of bytes and no stack, however deep they are nested.
+#[must_use]
+pub fn keys(bytes: &[u8]) -> Option<Keys> {
+    let mut json = serde_json::Deserializer::from_str(str::from_utf8(bytes).ok()?);
+    let mut keys = Keys::default();
+    json.deserialize_map(Collect(&mut keys)).ok()?;
+    json.end().ok()?;
+    Some(keys)
+}
 
-impl<'de> Visitor<'de> for KeysVisitor {
-    type Value = Keys;
+/// Collects the keys of an object.
+struct Collect<'k>(&'k mut Keys);
+
+impl<'de> Visitor<'de> for Collect<'_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
-        let mut keys = Keys::default();
-        let mut bytes: usize = 0;
-        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-            bytes = bytes.saturating_add(name.len());
-            if keys.names.len() >= MOST_KEYS || bytes > MOST_KEY_BYTES {
-                keys.more = true;
-            } else if !keys.names.iter().any(|known| *known == name) {
-                keys.names.push(name.into_owned());
-            }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while map.next_key_seed(Key(&mut *self.0))?.is_some() {
             map.next_value::<IgnoredAny>()?;
         }
-        Ok(keys)
+        Ok(())
+    }
+}
+
+/// Takes one key, without a string of its own.
+struct Key<'k>(&'k mut Keys);
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<(), E> {
+        self.0.add(name);
+        Ok(())
     }
 }

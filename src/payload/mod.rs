@@ -132,6 +132,21 @@ pub fn classify(sample: &Sample<'_>) -> Option<PayloadKind> {
     look(sample, LOOK)
 }
 
+/// What [`classify`] says, and the [`keys`] of a JSON object that is there whole: for both, it is
+/// read once.
+#[must_use]
+pub fn classify_with_keys(sample: &Sample<'_>) -> (Option<PayloadKind>, Option<Keys>) {
+    let bytes = sample.bytes;
+    let is_candidate = sample.length > 0
+        && sample.is_whole()
+        && bytes.len() <= LOOK
+        && bytes.trim_ascii_start().starts_with(b"{");
+    match is_candidate.then(|| keys(bytes)).flatten() {
+        Some(keys) => (Some(PayloadKind::Json), Some(keys)),
+        None => (classify(sample), None),
+    }
+}
+
 fn look(sample: &Sample<'_>, limit: usize) -> Option<PayloadKind> {
     if sample.length == 0 {
         return Some(PayloadKind::Empty);

@@ -336,6 +336,22 @@ impl ConnectionState {
         prefetch(&self.facts);
     }
 
+    /// Asks for what its end needs beyond that.
+    #[inline]
+    pub fn touch_closing(&self) {
+        prefetch(&self.ping);
+        prefetch(&self.keep_alive_violations);
+        prefetch(&self.subscriptions);
+        prefetch(&self.order);
+        prefetch(&self.owed);
+        if let Some(connect) = &self.connect {
+            prefetch(&**connect);
+        }
+        if let Some(connack) = &self.connack {
+            prefetch(&**connack);
+        }
+    }
+
     /// Its CONNECT came while another connection of the client was open.
     #[must_use]
     pub const fn takes_over(&self) -> bool {

@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 
-use crate::memory::Pages;
+use crate::memory::{Pages, prefetch};
 use crate::tcp::Endpoint;
 use crate::time::Timestamp;
 
@@ -224,6 +224,15 @@ impl Sessions {
 
     pub(super) fn session(&mut self, slot: Option<u32>) -> Option<&mut Session> {
         self.slots.get_mut(slot? as usize)?.as_mut()
+    }
+
+    /// Asks for the session of a connection.
+    #[inline]
+    pub fn touch(&self, state: &ConnectionState) {
+        let session = state.session.and_then(|slot| self.slots.get(slot as usize));
+        if let Some(Some(session)) = session {
+            prefetch(session);
+        }
     }
 
     /// Whether another connection of the client that `state`'s CONNECT names is open. The

@@ -23,13 +23,14 @@ const HALF: u64 = 1024;
 /// they count, and are in the mean, the minimum and the maximum. They are in neither the
 /// histogram nor the quantiles, and [`Delays::negative`] says how many there are.
 ///
-/// An empty one owns no memory; one with observations grows with the logarithm of the longest,
-/// up to about 260 KiB at an hour.
+/// An empty one owns no memory; one with observations takes 8 KiB for each power of two in which
+/// there are any, up to about 260 KiB for all from a nanosecond to an hour.
 #[derive(Clone, Debug, Default)]
 pub struct Delays {
-    /// Counts of what is not negative, by [`bucket_of`]: a bare array, since two or three of these
-    /// are written to for every handshake.
-    counts: Vec<u64>,
+    /// Counts of what is not negative, by [`bucket_of`], [`HALF`] in a row, and no row where there
+    /// is nothing to count: bare arrays, since two or three of these are written to for every
+    /// handshake.
+    rows: Vec<Box<[u64]>>,
     negative: u64,
     /// Exact: 2⁶⁴ observations of 64 bits do not overflow it.
     sum: i128,
@@ -63,23 +64,33 @@ impl Delays {
             Err(_) => self.negative += 1,
             Ok(nanos) => {
                 let bucket = bucket_of(nanos.min(HIGHEST_TRACKED.as_nanos().unsigned_abs()));
-                match self.counts.get_mut(bucket) {
+                let row = self.rows.get_mut(bucket / HALF as usize);
+                match row.and_then(|row| row.get_mut(bucket % HALF as usize)) {
                     Some(count) => *count += 1,
-                    None => self.grow(bucket, 1),
+                    None => self.row(bucket / HALF as usize)[bucket % HALF as usize] += 1,
                 }
             }
         }
     }
 
-    /// Makes room up to a bucket's power of two, so that milliseconds do not pay for an hour, and
-    /// adds to the bucket.
+    /// A row, made where there is none.
     #[cold]
-    fn grow(&mut self, bucket: usize, by: u64) {
-        let half = HALF as usize;
-        let length = (bucket / half + 1) * half;
-        self.counts.reserve_exact(length - self.counts.len());
-        self.counts.resize(length, 0);
-        self.counts[bucket] += by;
+    fn row(&mut self, index: usize) -> &mut [u64] {
+        if self.rows.len() <= index {
+            self.rows.resize_with(index + 1, Box::default);
+        }
+        let row = &mut self.rows[index];
+        if row.is_empty() {
+            *row = vec![0; HALF as usize].into();
+        }
+        row
+    }
+
+    /// Buckets that counted something, in ascending order, with their counts.
+    fn buckets(&self) -> impl Iterator<Item = (usize, u64)> {
+        let rows = self.rows.iter().zip((0..).step_by(HALF as usize));
+        rows.flat_map(|(row, first)| (first..).zip(row.iter().copied()))
+            .filter(|&(_, count)| count > 0)
     }
 
     /// Adds all observations of `other`: the result is that of recording both here.
@@ -90,13 +101,11 @@ impl Delays {
         if let Some(extremes) = other.extremes {
             self.widen(extremes);
         }
-        if let Some(last) = other.counts.len().checked_sub(1)
-            && self.counts.len() <= last
-        {
-            self.grow(last, 0);
-        }
-        for (ours, theirs) in self.counts.iter_mut().zip(&other.counts) {
-            *ours += theirs;
+        for (index, theirs) in other.rows.iter().enumerate() {
+            if !theirs.is_empty() {
+                let ours = self.row(index).iter_mut();
+                ours.zip(theirs).for_each(|(ours, theirs)| *ours += theirs);
+            }
         }
     }
 
@@ -162,7 +171,7 @@ impl Delays {
             return None;
         }
         let mut below = 0;
-        let bucket = self.counts.iter().position(|count| {
+        let (bucket, _) = self.buckets().find(|&(_, count)| {
             below += count;
             below >= rank
         })?;
@@ -174,16 +183,14 @@ impl Delays {
     /// no such observation.
     #[must_use]
     pub fn histogram(&self) -> Option<Histogram<u64>> {
-        if self.counts.is_empty() {
+        if self.rows.is_empty() {
             return None;
         }
         let mut histogram =
             Histogram::new(SIGNIFICANT_DIGITS).expect("three significant digits are allowed");
-        for (bucket, &count) in self.counts.iter().enumerate() {
-            if count > 0 {
-                let recorded = histogram.record_n(extent_of(bucket).0, count);
-                debug_assert!(recorded.is_ok(), "it grows by itself");
-            }
+        for (bucket, count) in self.buckets() {
+            let recorded = histogram.record_n(extent_of(bucket).0, count);
+            debug_assert!(recorded.is_ok(), "it grows by itself");
         }
         Some(histogram)
     }

@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::IpAddr;
 
-use hashbrown::HashTable;
-
-use crate::memory::prefetch;
+use crate::memory::{Index, prefetch};
 use crate::time::Timestamp;
 use crate::wire::{Endpoint, Segment};
 
@@ -102,7 +100,7 @@ pub struct TableStatistics {
 pub struct FlowTable {
     pub(super) limits: Limits,
     /// Slots by the hash of their keys; the key itself stands in the connection.
-    index: HashTable<u32>,
+    index: Index,
     hasher: foldhash::fast::RandomState,
     pub(super) slots: Vec<Option<Box<Connection>>>,
     free: Vec<u32>,
@@ -179,7 +177,7 @@ impl FlowTable {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            index: HashTable::new(),
+            index: Index::default(),
             hasher: foldhash::fast::RandomState::default(),
             slots: Vec::new(),
             free: Vec::new(),
@@ -233,11 +231,17 @@ impl FlowTable {
         }
     }
 
+    /// Asks for the part of the index that tells where a flow's connection is.
+    #[inline]
+    pub fn touch_index(&self, flow: &FlowHash) {
+        self.index.touch(flow.hash);
+    }
+
     /// Notes where a flow's connection is likely to be, from the index alone.
     #[inline]
     pub fn guess(&self, flow: &mut FlowHash) {
-        // Seven bits of the hash agree; whether the key does is seen when it is needed.
-        if let Some(&slot) = self.index.find(flow.hash, |_| true) {
+        // 32 bits of the hash agree; whether the key does is seen when it is needed.
+        if let Some(slot) = self.index.guess(flow.hash) {
             flow.slot = slot;
         }
     }
@@ -294,13 +298,13 @@ impl FlowTable {
     }
 
     pub(super) fn find(&self, flow: &FlowHash) -> Option<u32> {
-        let is_same = |&slot: &u32| {
+        let is_same = |slot: u32| {
             self.slots
                 .get(slot as usize)
                 .and_then(Option::as_deref)
                 .is_some_and(|connection| connection.key == flow.key)
         };
-        self.index.find(flow.hash, is_same).copied()
+        self.index.find(flow.hash, is_same)
     }
 
     /// Takes one segment. The answer has to be drained to its end.
@@ -428,16 +432,7 @@ impl FlowTable {
         if let Some(place) = self.slots.get_mut(slot as usize) {
             *place = Some(connection);
         }
-        let Self {
-            index,
-            slots,
-            hasher,
-            ..
-        } = self;
-        index.insert_unique(flow.hash, slot, |&slot| {
-            let known = slots.get(slot as usize).and_then(Option::as_deref);
-            known.map_or(0, |connection| hasher.hash_one(connection.key))
-        });
+        self.index.insert(flow.hash, slot);
         self.live = self.live.saturating_add(1);
         self.statistics.most_connections = self.statistics.most_connections.max(self.live as u64);
         Place {
@@ -453,9 +448,7 @@ impl FlowTable {
             return;
         };
         let hash = self.hasher.hash_one(connection.key);
-        if let Ok(entry) = self.index.find_entry(hash, |&known| known == slot) {
-            entry.remove();
-        }
+        self.index.remove(hash, slot);
     }
 
     /// Evicts the one that was silent longest among some: an exact order would cost every

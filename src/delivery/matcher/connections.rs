@@ -50,17 +50,32 @@ impl Deliveries {
     }
 
     /// Asks for what a message on an open connection needs beyond that; `topic` is the
-    /// [hash](name_hash) of its topic.
+    /// [hash](name_hash) of its topic. Gives what its topic is [touched](Self::touch_topic) by,
+    /// later, when where to find it is there.
     #[inline]
-    pub fn touch_message(&self, index: usize, towards: Towards, topic: u64) {
-        let Some(slot) = self.slots.get(index) else {
-            return;
-        };
+    pub fn touch_message(&self, index: usize, towards: Towards, topic: u64) -> Option<u64> {
+        let slot = self.slots.get(index)?;
         self.parties.slab.touch(slot.party);
-        if towards == Towards::Broker {
-            let serial = self.brokers.serial(slot.broker);
-            self.topics.touch(name_hash_within(serial, topic));
+        let hash = name_hash_within(self.brokers.serial(slot.broker), topic);
+        let is_needed = towards == Towards::Broker;
+        is_needed.then(|| {
+            self.topics.touch_index(hash);
+            hash
+        })
+    }
+
+    /// Asks for what the end of a connection needs.
+    #[inline]
+    pub fn touch_closing(&self, index: usize) {
+        if let Some(slot) = self.slots.get(index) {
+            self.parties.touch_closing(slot.party);
         }
+    }
+
+    /// Asks for the topic of a message.
+    #[inline]
+    pub fn touch_topic(&self, hash: u64) {
+        self.topics.touch(hash);
     }
 
     pub(super) fn slot(&self, index: usize) -> Slot {

@@ -66,12 +66,7 @@ impl Deliveries {
         let filters = &mut self.brokers.slab.get_mut(broker)?.filters;
         let bounds = (self.limits.topics, self.limits.topic_bytes);
         let place = self.topics.find_or_make(hash, name, filters, bounds)?;
-        let topic = self.topics.slab.get_mut(place)?;
-        let generation = filters.generation(&topic.watched);
-        if topic.generation != generation {
-            topic.generation = generation;
-            filters.receivers(name, &mut topic.receivers);
-        }
+        self.topics.renew(place, name, filters)?;
         Some(place)
     }
 
@@ -118,34 +113,28 @@ impl Deliveries {
             }
             message.keep |= receiver.copies > 1;
             message.open = message.open.saturating_add(1);
-            let expectation = Expectation {
-                party: receiver.party,
-                epoch: party.epoch,
-                clock: party.clock(now),
-                listed: NONE,
-                qos,
-                copies: receiver.copies,
-                stage: Stage::OPEN,
-                origin: if connected {
-                    Origin::Connected
-                } else {
-                    Origin::Away
-                },
+            let origin = if connected {
+                Origin::Connected
+            } else {
+                Origin::Away
             };
-            message.expect(expectation, topic.receivers.len().saturating_sub(index));
+            let since = (receiver.party, party.epoch, party.clock(now));
+            let expectation = Expectation::new(since, qos, receiver.copies, origin);
+            let left = topic.receivers.len().saturating_sub(index);
+            message.expect(expectation, left.saturating_sub(1));
         }
     }
 
     /// Takes a message among those that are kept.
     fn keep<O: Observer>(&mut self, message: Message, observer: &mut O) -> Option<Tag> {
         while self.messages.len() >= self.limits.messages {
-            let Some((_, place, id)) = self.young.pop_front() else {
+            let Some(young) = self.young.pop_front() else {
                 self.dropped.not_followed += 1;
                 return None;
             };
-            if self.holds(place, id) {
+            if self.young(young).is_some() {
                 self.dropped.messages += 1;
-                self.give_up(place, observer);
+                self.give_up(young.0, observer);
             }
         }
         for expectation in message.expectations() {
@@ -179,15 +168,13 @@ impl Deliveries {
             }
             self.topicless.push_back((place, id));
         }
-        // Frames may be stamped out of order; who comes later must not wait longer for that.
-        let due = times.first.max(self.now) + self.twice;
         if self.young.len() >= self.limits.messages.saturating_mul(2) {
             // Half of them at least are of messages that are gone.
             let messages = &self.messages;
-            let is_held = |place, id| messages.get(place).is_some_and(|m| m.id == id);
-            self.young.retain(|&(_, place, id)| is_held(place, id));
+            let is_held = |place, id| messages.get(place).is_some_and(|m| m.id as u32 == id);
+            self.young.retain(|&(place, id)| is_held(place, id));
         }
-        self.young.push_back((due, place, id));
+        self.young.push_back((place, id as u32));
         Some(Tag {
             message: id,
             times,

@@ -124,8 +124,10 @@ pub struct Deliveries {
     over: Vec<(Expectation, DeliveryOutcome)>,
     hasher: foldhash::fast::RandomState,
     ids: u64,
-    /// Messages by the time when they are looked at first.
-    young: VecDeque<(Timestamp, u32, u64)>,
+    /// Messages by the time when they are looked at first: place and the lower half of the serial
+    /// number, which tells them from those that take their place. Those that are gone are still in
+    /// it, so there are many, and few bytes of each.
+    young: VecDeque<(u32, u32)>,
     /// Messages that are looked at again.
     old: BTreeSet<(Timestamp, u64, u32)>,
     topicless: VecDeque<(u32, u64)>,

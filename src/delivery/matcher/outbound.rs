@@ -126,7 +126,7 @@ impl Deliveries {
         let in_time = |expectation: &Expectation| {
             parties
                 .get(expectation.party)
-                .is_some_and(|party| party.clock(at) - expectation.clock <= twice)
+                .is_some_and(|party| party.clock(at) - expectation.clock() <= twice)
         };
         let own = message.expectation(to.party);
         if let Some(expectation) = own {
@@ -194,11 +194,11 @@ impl Deliveries {
         if length < TELLING_PAYLOAD || to.seen.payload_hash.is_none() {
             return None;
         }
-        let fitting = |&(_, place, id): &(Timestamp, u32, u64)| {
-            let message = self.messages.get(place)?;
-            let same = message.id == id
-                && message.payload_length == length
-                && message.payload_hash() == to.seen.payload_hash;
+        let fitting = |&young: &(u32, u32)| {
+            let place = young.0;
+            let message = self.young(young)?;
+            let same =
+                message.payload_length == length && message.payload_hash() == to.seen.payload_hash;
             match Self::fit(&self.messages, &self.parties, self.twice, to, place) {
                 _ if !same => None,
                 Fit::No | Fit::Other => None,
@@ -376,14 +376,14 @@ impl Deliveries {
         let (mut qos, mut copies) = (to.seen.publish.qos, 1);
         let group = self.parties.get(found.party);
         if let (Some(expectation), Some(party)) = (message.expectation_mut(found.party), group) {
-            elapsed = party.clock(at) - expectation.clock;
-            let left = expectation.origin == Origin::Away || expectation.epoch != party.epoch;
-            basis = match (left, expectation.origin == Origin::Inferred) {
+            elapsed = party.clock(at) - expectation.clock();
+            let left = expectation.origin() == Origin::Away || expectation.epoch != party.epoch;
+            basis = match (left, expectation.origin() == Origin::Inferred) {
                 (true, _) => Basis::Queued,
                 (false, true) => Basis::Inferred,
                 (false, false) => Basis::Subscribed,
             };
-            (qos, copies) = (expectation.qos, expectation.copies);
+            (qos, copies) = (expectation.qos(), expectation.copies);
             further = expectation.stage.times() > 0;
             expectation.stage = expectation.stage.again();
             if !further {
@@ -394,14 +394,10 @@ impl Deliveries {
             if to.unknown {
                 basis = Basis::Inferred;
             }
-            message.add(Expectation {
-                party: to.party,
-                stage: Stage::CAME,
-                copies: 1,
-                qos,
-                origin: Origin::Inferred,
-                ..Expectation::NOBODY
-            });
+            let since = (to.party, 0, TimeDelta::ZERO);
+            let mut expectation = Expectation::new(since, qos, 1, Origin::Inferred);
+            expectation.stage = Stage::CAME;
+            message.add(expectation);
             self.parties.hold(to.party);
             self.expectations += 1;
         }
@@ -416,7 +412,7 @@ impl Deliveries {
         };
         let turnaround = to.seen.times.first - message.whole;
         let since = message.since(to.seen.times.first);
-        let at_broker = message.at_broker && to.seen.at_broker;
+        let at_broker = message.at_broker() && to.seen.at_broker;
         let publisher = self.parties.get(message.publisher);
         tag = Tag {
             message: message.number().unwrap_or(0),
@@ -535,16 +531,9 @@ impl Deliveries {
             message.open = message.open.saturating_add(1);
             self.awaited = self.awaited.saturating_add(1);
             let clock = clock.as_nanos().saturating_sub(waited.as_nanos());
-            message.add(Expectation {
-                party: to.party,
-                epoch,
-                clock: TimeDelta::from_nanos(clock),
-                listed: NONE,
-                qos: message.qos.min(to.seen.publish.qos),
-                copies: 1,
-                stage: Stage::OPEN,
-                origin: Origin::Inferred,
-            });
+            let qos = message.qos.min(to.seen.publish.qos);
+            let since = (to.party, epoch, TimeDelta::from_nanos(clock));
+            message.add(Expectation::new(since, qos, 1, Origin::Inferred));
             self.parties.hold(to.party);
             self.expectations += 1;
         }

@@ -12,14 +12,16 @@ impl Deliveries {
     /// Decides what the time has decided.
     pub fn tick<O: Observer>(&mut self, now: Timestamp, observer: &mut O) {
         self.advance(now);
-        while let Some(&(due, place, id)) = self.young.front() {
+        while let Some(&young) = self.young.front() {
             // What was delivered needs no place in the order of time any more.
-            if due > self.now && self.holds(place, id) {
+            let message = self.young(young);
+            if message.is_some_and(|message| message.publish + self.twice > self.now) {
                 break;
             }
+            let is_held = message.is_some();
             self.young.pop_front();
-            if self.holds(place, id) {
-                self.review(place, false, observer);
+            if is_held {
+                self.review(young.0, false, observer);
             }
         }
         while let Some(&(due, id, place)) = self.old.first() {
@@ -33,6 +35,12 @@ impl Deliveries {
         }
         self.tell_held(false, observer);
         self.wills.forget_older(self.now);
+    }
+
+    /// A message in the order of time, unless it is gone.
+    pub(super) fn young(&self, (place, id): (u32, u32)) -> Option<&Message> {
+        let message = self.messages.get(place)?;
+        (message.id as u32 == id).then_some(message)
     }
 
     /// Decides what can be decided of a message; `last`: the capture is over.
@@ -53,7 +61,7 @@ impl Deliveries {
                 expectation.stage = Stage::OVER;
                 continue;
             };
-            let elapsed = party.clock(now) - expectation.clock;
+            let elapsed = party.clock(now) - expectation.clock();
             let outcome = if elapsed > self.twice || (elapsed == self.twice && !last) {
                 let gap = party.lacks(publish);
                 if gap || !whole {
@@ -67,8 +75,7 @@ impl Deliveries {
                 open = open.saturating_add(1);
                 continue;
             } else if !last && (party.persistent || (party.is_group && party.joined > 0)) {
-                if expectation.listed != party.epoch {
-                    expectation.listed = party.epoch;
+                if expectation.list(party.epoch) {
                     party.waiting.push((place, id));
                 }
                 open = open.saturating_add(1);
@@ -111,7 +118,7 @@ impl Deliveries {
         let Some(party) = self.parties.get(expectation.party) else {
             return;
         };
-        let basis = if expectation.origin == Origin::Inferred {
+        let basis = if expectation.origin() == Origin::Inferred {
             Basis::Inferred
         } else {
             Basis::Subscribed
@@ -126,7 +133,7 @@ impl Deliveries {
                 .get(message.topic)
                 .map(|topic| &*topic.name),
             qos_published: Some(message.qos),
-            qos: expectation.qos,
+            qos: expectation.qos(),
             publish: Some(message.publish),
             payload_hash: message.payload_hash(),
             outcome,
