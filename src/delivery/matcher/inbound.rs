@@ -11,6 +11,9 @@ use super::super::slab::NONE;
 use super::super::{Observer, Seen};
 use super::{AHEAD, Deliveries, Recent, TELLING_PAYLOAD, TOPICLESS, recent_place};
 
+/// So many messages that are gone may stand in the order of time however few are kept.
+const YOUNG: usize = 4096;
+
 impl Deliveries {
     /// Takes a PUBLISH, and tells what to attach to its exchange.
     pub fn publish<O: Observer>(&mut self, seen: &Seen<'_>, observer: &mut O) -> Option<Tag> {
@@ -168,8 +171,9 @@ impl Deliveries {
             }
             self.topicless.push_back((place, id));
         }
-        if self.young.len() >= self.limits.messages.saturating_mul(2) {
-            // Half of them at least are of messages that are gone.
+        let kept = self.messages.len().saturating_mul(4);
+        if self.young.len() >= kept.saturating_add(YOUNG) {
+            // Three of four at least are of messages that are gone.
             let messages = &self.messages;
             let is_held = |place, id| messages.get(place).is_some_and(|m| m.id as u32 == id);
             self.young.retain(|&(place, id)| is_held(place, id));
