@@ -106,7 +106,7 @@ impl Expectation {
             clock: [nanos as u32, (nanos >> 32) as u32],
             copies,
             stage: Stage::OPEN,
-            kind: qos & Self::QOS | (origin as u8) << Self::ORIGIN,
+            kind: (qos & Self::QOS) | ((origin as u8) << Self::ORIGIN),
             ..Self::NOBODY
         }
     }
@@ -230,8 +230,8 @@ impl Message {
             whole: seen.times.last,
             released: NEVER,
             qos: seen.publish.qos.min(2),
-            traits: u8::from(seen.payload_hash.is_some()) * Self::WHOLE
-                | u8::from(seen.at_broker) * Self::AT_BROKER,
+            traits: (u8::from(seen.payload_hash.is_some()) * Self::WHOLE)
+                | (u8::from(seen.at_broker) * Self::AT_BROKER),
             keep: true,
             refused: false,
             open: 0,
