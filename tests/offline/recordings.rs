@@ -1,21 +1,14 @@
 //! The project's own recordings against what their clients wrote down (`NAME.log.jsonl`, see
 //! captures/README.md): connections, sessions, messages, exchanges, subscriptions.
-#![allow(
-    clippy::print_stderr,
-    reason = "how much was compared belongs on the terminal"
-)]
-
-#[path = "common/tool.rs"]
-mod tool;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-use tool::{
+use crate::tool::{
     Row, file_name, json_lines, key_log_option, mqttscope, recording_paths, recordings, table,
 };
+use serde_json::Value;
 
 /// One recording: what the clients know, and the tables of one tap.
 struct Recording {

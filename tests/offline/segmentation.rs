@@ -4,13 +4,11 @@
 //! The streams of the project's recordings are cut anew at random, put out of order, sent twice
 //! and given to the pipeline.
 
-#[path = "common/tool.rs"]
-mod tool;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::tool::recordings;
 use etherparse::PacketBuilder;
 use mqttscope::analysis::{
     BadLengthEvent, ConnectionEvent, GapEvent, Observer, Options, PacketEvent, Pipeline,
@@ -24,7 +22,6 @@ use mqttscope::stream::tls::KeyLog;
 use mqttscope::time::{TimeDelta, Timestamp};
 use mqttscope::wire::{Dissection, Dissector, WireLimits};
 use proptest::prelude::*;
-use tool::recordings;
 
 /// The brokers' ports of the recordings: plain, TLS, WebSocket, both.
 const BROKER_PORTS: [u16; 4] = [1883, 8883, 9001, 9443];

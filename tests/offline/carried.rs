@@ -1,18 +1,15 @@
 //! MQTT within TLS and WebSocket, through the whole program: what is found with keys, without
 //! them, with the wrong ones, with keys that come late, and behind gaps.
 
-#[path = "common/tool.rs"]
-mod tool;
-
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::tool::{Row, decode_csv, key_log_option, mqttscope, recordings, table};
 use mqttscope::capture::{Capture, Interface, Item, PcapngWriter, SecretsFormat};
 use serde_json::Value;
-use tool::{Row, decode_csv, key_log_option, mqttscope, recordings, table};
 
 const NO_OPTIONS: [&str; 0] = [];
 

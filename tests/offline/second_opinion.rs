@@ -1,21 +1,14 @@
 //! The project's own recordings, decoded by tshark and by us: every field that both have.
-#![allow(
-    clippy::print_stderr,
-    reason = "how much was compared, and what was skipped, belongs on the terminal"
-)]
-
-#[path = "common/tool.rs"]
-mod tool;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use crate::tool::{decode_jsonl, file_name, key_log_option, may_skip, recording_paths, recordings};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use mqttscope::mqtt::{HeaderResult, PacketType, PropertyId, parse_fixed_header};
 use serde_json::Value;
-use tool::{decode_jsonl, file_name, key_log_option, may_skip, recording_paths, recordings};
 
 /// Recordings on which tshark cannot be asked.
 const SHORTCOMINGS: [(&str, &str); 4] = [

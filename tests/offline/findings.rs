@@ -1,26 +1,15 @@
 //! Findings: the catalogue as documentation, what real and made captures show, and hostile text
 //! through the tables.
-#![allow(
-    clippy::print_stderr,
-    reason = "what was skipped belongs on the terminal"
-)]
-
-#[path = "support/recording.rs"]
-#[allow(dead_code, reason = "each test file uses its part")]
-mod recording;
-#[path = "common/shared.rs"]
-mod shared;
-#[path = "common/tool.rs"]
-mod tool;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use crate::recording::{From, Recording, connect, packet, publish, string, subscribe};
+use crate::shared;
+use crate::tool::{Row, mqttscope, table};
 use mqttscope::lint::{self, Thresholds};
-use recording::{From, Recording, connect, packet, publish, string, subscribe};
 use serde_json::Value;
-use tool::{Row, mqttscope, table};
 
 /// `docs/findings.md` says what the catalogue says.
 #[test]
@@ -557,11 +546,11 @@ fn rows_of_a_code_are_bounded() {
 fn wireshark_takes_the_filters() {
     let tshark = std::process::Command::new("tshark");
     if { tshark }.arg("--version").output().is_err() {
-        tool::may_skip("tshark");
+        crate::tool::may_skip("tshark");
         return;
     }
     for name in ["subscriptions.pcap", "keep-alive.pcap"] {
-        let path = tool::recordings().join(name);
+        let path = crate::tool::recordings().join(name);
         let analysis = Analysis::of(&path, &[]);
         assert!(!analysis.findings.is_empty());
         // One row of each code: they are alike.

@@ -1,20 +1,13 @@
 //! Whole outputs as they were when somebody last looked at them: `tests/snapshots/`. After a
-//! change that is meant, `UPDATE_SNAPSHOTS=1 cargo test --test snapshots` writes them again; look
-//! at the difference before it is committed.
-#![allow(
-    clippy::print_stderr,
-    reason = "what was written belongs on the terminal"
-)]
-
-#[path = "common/tool.rs"]
-mod tool;
+//! change that is meant, `UPDATE_SNAPSHOTS=1 cargo test --test offline snapshots` writes them
+//! again; look at the difference before it is committed.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::tool::{mqttscope, recordings};
 use serde_json::Value;
-use tool::{mqttscope, recordings};
 
 /// Properties and aliases; sessions; refusals; what a capture without a beginning leaves open; a
 /// bit of everything.

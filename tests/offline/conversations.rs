@@ -2,14 +2,11 @@
 //! `tests/conversations/` is sent through the whole pipeline as TCP segments, and everything that
 //! the pipeline tells is compared with what the file expects. See `tests/conversations/README.md`.
 
-#[path = "support/conversation/mod.rs"]
-mod conversation;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use conversation::script::Script;
-use conversation::{compare, observed, shorthand, wire};
+use crate::conversation::script::Script;
+use crate::conversation::{compare, observed, shorthand, wire};
 
 fn scripts() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conversations");

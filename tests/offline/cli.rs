@@ -1,19 +1,11 @@
 //! What a user of the command line sees: sentences, exit codes, and text that stays text.
-#![allow(
-    clippy::print_stderr,
-    reason = "that a test was skipped belongs on the terminal"
-)]
-
-#[path = "support/recording.rs"]
-#[allow(dead_code, reason = "each test file uses its part")]
-mod recording;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use recording::{From, Recording, connect, publish, subscribe};
+use crate::recording::{From, Recording, connect, publish, subscribe};
 use tempfile::TempDir;
 
 fn mqttscope() -> Command {

@@ -3,23 +3,15 @@
 //!
 //! Every packet has to be there, in order, with every field that the lists have; what differs is
 //! named below, with the reason.
-#![allow(
-    clippy::print_stderr,
-    reason = "how much was compared, and what was skipped, belongs on the terminal"
-)]
-
-#[path = "common/shared.rs"]
-mod shared;
-#[path = "common/tool.rs"]
-mod tool;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::shared;
+use crate::tool::{Row, decode_csv, decode_jsonl, file_name, key_log_option};
 use mqttscope::mqtt::PropertyId;
 use serde_json::Value;
-use tool::{Row, decode_csv, decode_jsonl, file_name, key_log_option};
 
 /// Captures that neither list is compared for here.
 const ELSEWHERE: [(&str, &str); 1] = [(

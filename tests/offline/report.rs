@@ -1,16 +1,7 @@
 //! Histograms, figures and pages as users get them: the same bytes from the same tables, in
 //! formats that other programs read, and harmless whatever a network had in it.
-#![allow(
-    clippy::print_stderr,
-    reason = "what was written or skipped belongs on the terminal"
-)]
-
-#[path = "report/experiments.rs"]
 mod experiments;
-#[path = "report/made_up.rs"]
 mod made_up;
-#[path = "common/tool.rs"]
-mod tool;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -18,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use tool::{may_skip, mqttscope, recordings};
+use crate::tool::{may_skip, mqttscope, recordings};
 
 /// A directory of results written by hand: every table, and hostile text in all of them.
 fn full() -> PathBuf {

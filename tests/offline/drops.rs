@@ -1,13 +1,10 @@
 //! Frames that the capture itself lost: what was under way meanwhile proves nothing by absence.
 
-#[path = "common/tool.rs"]
-mod tool;
-
+use crate::tool::recordings;
 use mqttscope::analysis::{Lints, Observer, Options, Pipeline, TableFiles, Tables, summary};
 use mqttscope::capture::{Capture, Item};
 use mqttscope::results::{Formulas, Summary};
 use mqttscope::time::Timestamp;
-use tool::recordings;
 
 /// The times of its first and last frame.
 fn span(name: &str) -> (i64, i64) {

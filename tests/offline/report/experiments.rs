@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::made_up;
-use super::tool::mqttscope;
 use super::{files, os, run, same_as_before};
+use crate::tool::mqttscope;
 
 /// A scratch directory with one experiment in it.
 struct Made {

@@ -1,27 +1,18 @@
 //! Deliveries, message by message: the project's own recordings against what their clients wrote
 //! down. Every message that an application received is one row, with its publisher, its QoS and
 //! how it is known; every message that it missed is one row too; there are no others.
-#![allow(
-    clippy::print_stderr,
-    reason = "how much was compared belongs on the terminal"
-)]
-
-#[path = "support/known_deliveries.rs"]
-mod known_deliveries;
-#[path = "common/tool.rs"]
-mod tool;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use known_deliveries::{Deliveries, Delivery};
-use serde_json::Value;
-use tempfile::TempDir;
-use tool::{
+use crate::known_deliveries::{Deliveries, Delivery};
+use crate::tool::{
     Row, file_name, json_lines, key_log_option, may_skip, mqttscope, recording_paths, recordings,
     table,
 };
+use serde_json::Value;
+use tempfile::TempDir;
 
 /// One tap of a recording, analysed.
 struct Analysis {
@@ -122,7 +113,7 @@ fn client_ids(events: &[Value], connections: &BTreeMap<String, Row>) -> BTreeMap
 
 impl Analysis {
     fn known(&self, absent: &str) -> Deliveries {
-        known_deliveries::deliveries(&self.events, self.unseen, &self.ids, absent)
+        crate::known_deliveries::deliveries(&self.events, self.unseen, &self.ids, absent)
     }
 
     /// The rows of deliveries.csv, as far as a log can know them.

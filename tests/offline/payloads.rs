@@ -1,14 +1,10 @@
 //! Payloads on the command line: shown as what they are, by the user's Protobuf schema where
 //! there is one, with errors that name the place.
 
-#[path = "support/recording.rs"]
-#[allow(dead_code, reason = "each test file uses its part")]
-mod recording;
-
 use std::fs;
 use std::process::{Command, Output};
 
-use recording::{From, Recording, connect, publish};
+use crate::recording::{From, Recording, connect, publish};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -2,26 +2,20 @@
 //! written to a capture, `mqttscope analyze` reads it, and every row of deliveries.csv is compared
 //! with what the file expects. See `tests/deliveries/README.md`.
 
-#[allow(dead_code, reason = "of the conversations, only the frames are wanted")]
-#[path = "support/conversation/mod.rs"]
-mod conversation;
-#[path = "common/tool.rs"]
-mod tool;
-
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use conversation::instant::Instant;
-use conversation::script::Step;
-use conversation::wire::TimedFrame;
-use conversation::{shorthand, wire};
+use crate::conversation::instant::Instant;
+use crate::conversation::script::Step;
+use crate::conversation::wire::TimedFrame;
+use crate::conversation::{shorthand, wire};
+use crate::tool::{Row, table};
 use mqttscope::time::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
-use tool::{Row, table};
 
 /// One conversation, and the deliveries in it.
 #[derive(Debug, Deserialize)]
