@@ -13,7 +13,7 @@ use super::host::{Direction, Link, Toward};
 use super::impairment::{Impairment, Jitter, Loss};
 use super::profiles::Profile;
 use super::relay::Clock;
-use super::sys;
+use super::sys::{self, Schedule};
 use super::testbed::Testbed;
 use crate::stats::{Proportion, wilson};
 
@@ -281,13 +281,19 @@ impl Flight {
     }
 }
 
+/// Before all but the emulator's thread, or as near to that as the system allows.
+fn take_precedence() {
+    sys::raise_ordinary_priority();
+    sys::set_schedule(Schedule::InTurns);
+}
+
 fn now_ns() -> i64 {
     Clock { epoch_offset_ns: 0 }.now().as_nanos()
 }
 
 /// Sends at absolute times; each packet carries its own.
 fn send(socket: &UdpSocket, pace: &Pace) -> io::Result<u64> {
-    sys::raise_priority();
+    take_precedence();
     let mut packet = vec![0; pace.bytes - HEADERS];
     let begin = now_ns();
     let mut sent = 0;
@@ -306,7 +312,7 @@ fn send(socket: &UdpSocket, pace: &Pace) -> io::Result<u64> {
 
 /// Receives until nothing comes for as long as the socket's timeout.
 fn receive(socket: &UdpSocket) -> Vec<(i64, i64)> {
-    sys::raise_priority();
+    take_precedence();
     let mut buffer = [0; 2_048];
     let mut arrivals = Vec::new();
     while let Ok(count) = socket.recv(&mut buffer) {

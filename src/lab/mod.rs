@@ -20,6 +20,7 @@ mod host;
 mod impairment;
 mod namespace;
 mod netlink;
+mod pacing;
 mod profiles;
 mod relay;
 mod rights;

@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,24 +17,26 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::counters::Counters;
 use super::device::Device;
-use super::emulator::Emulator;
+use super::emulator::{Departure, Emulator};
 use super::error::LabError;
 use super::host::{Direction, Host, Link, Toward};
 use super::impairment::Impairment;
+use super::pacing::{Lead, Naps};
 use super::profiles::{Profile, ProfileError};
-use super::sys;
+use super::sys::{self, Schedule};
 use super::taps::TapSink;
-use crate::time::Timestamp;
+use crate::time::{TimeDelta, Timestamp};
 
-/// From so long before a departure on, the thread looks again and again instead of sleeping: a
-/// sleeping thread is woken some 50 µs late.
-const SPIN_NS: i64 = 70_000;
-/// How long the thread may go without sleeping. A real-time thread that never sleeps is stopped by
-/// the kernel for 50 ms of every second; when packets come that densely it takes naps.
-const AWAKE_NS: i64 = 10_000_000;
-const NAP: Duration = Duration::from_micros(20);
 /// Packets that are taken from one device before the others have their turn.
-const BATCH: usize = 32;
+const BATCH: usize = 8;
+/// Buffers of packets that left, kept for those that come.
+const SPARE_BUFFERS: usize = 1_024;
+/// When the next departure is further away, what the taps saw is handed on.
+const LULL: TimeDelta = TimeDelta::from_nanos(1_000_000);
+/// How long the thread waits awake for another that wants its state, and then asleep. It would
+/// have taken the lock again before the other is awake.
+const MAKE_ROOM: TimeDelta = TimeDelta::from_nanos(50_000);
+const NAP: Duration = Duration::from_micros(20);
 /// More than any packet: the devices' MTU is 1,500 bytes.
 const LONGEST_PACKET: usize = 65_536;
 
@@ -58,12 +61,21 @@ pub(super) struct State {
     ignored: u64,
     /// Packets that a host's kernel did not take.
     refused: u64,
+    spare: Vec<Vec<u8>>,
     pub(super) taps: Option<TapSink>,
+}
+
+/// The state, and what others tell the thread without it.
+struct Shared {
+    state: Mutex<State>,
+    /// How many wait for the state.
+    wanted: AtomicUsize,
+    ends: AtomicBool,
 }
 
 /// The running emulator. Dropping it ends its thread.
 pub(super) struct Relay {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
     clock: Clock,
     wake: UnixStream,
     thread: Option<JoinHandle<()>>,
@@ -78,20 +90,27 @@ impl Relay {
         let (Ok(a), Ok(b), Ok(c), Ok(d)) = (a, b, c, d) else {
             unreachable!("a link that does nothing is possible");
         };
-        let state = Arc::new(Mutex::new(State {
+        let state = State {
             directions: [a, b, c, d],
             ignored: 0,
             refused: 0,
+            spare: Vec::with_capacity(SPARE_BUFFERS),
             taps: None,
-        }));
+        };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            wanted: AtomicUsize::new(0),
+            ends: AtomicBool::new(false),
+        });
         let failed = LabError::network("the emulator's thread");
         let (wake, woken) = UnixStream::pair().map_err(&failed)?;
         let mut worker = Worker {
-            state: Arc::clone(&state),
+            shared: Arc::clone(&shared),
             devices,
             clock,
             woken,
-            slept: now,
+            lead: Lead::new(),
+            naps: None,
             buffer: vec![0; LONGEST_PACKET],
             scratch: Vec::with_capacity(LONGEST_PACKET),
         };
@@ -100,7 +119,7 @@ impl Relay {
             .spawn(move || worker.run())
             .map_err(failed)?;
         Ok(Self {
-            state,
+            shared,
             clock,
             wake,
             thread: Some(thread),
@@ -108,7 +127,10 @@ impl Relay {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+        self.shared.wanted.fetch_add(1, Ordering::Relaxed);
+        let state = lock(&self.shared.state);
+        self.shared.wanted.fetch_sub(1, Ordering::Relaxed);
+        state
     }
 
     /// Sets both directions of a link, and its counters to 0. What is on the way is dropped.
@@ -147,7 +169,8 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        // The thread reads the end of the stream.
+        self.shared.ends.store(true, Ordering::Relaxed);
+        // If it sleeps, it reads the end of the stream.
         let _ = self.wake.shutdown(std::net::Shutdown::Both);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -181,83 +204,138 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 /// The thread's own.
 struct Worker {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
     devices: [Device; 3],
     clock: Clock,
     woken: UnixStream,
-    /// When it last slept.
-    slept: Timestamp,
+    lead: Lead,
+    /// `None` where the system allows no real-time thread.
+    naps: Option<Naps>,
     buffer: Vec<u8>,
     scratch: Vec<u8>,
 }
 
+/// What a turn of the thread came to.
+struct Turn {
+    /// Whether there was anything to do.
+    worked: bool,
+    next_departure: Option<Timestamp>,
+}
+
 impl Worker {
     fn run(&mut self) {
-        // Where it is refused, timers are up to 50 µs less exact, which calibration shows.
+        // Where these are refused, departures are less exact, which calibration shows.
         let _ = prctl::set_timerslack(1);
-        sys::raise_priority();
-        let mut next = None;
+        sys::raise_ordinary_priority();
+        self.naps = sys::set_schedule(Schedule::First).then(|| Naps::new(self.clock.now()));
         loop {
-            match self.wait(next) {
+            let turn = self.turn();
+            match self.wait(&turn) {
                 Ok(true) => {}
                 Ok(false) | Err(_) => return,
             }
-            next = self.turn();
         }
     }
 
-    /// Waits for packets, or until shortly before the next departure. False is the end.
-    fn wait(&mut self, next: Option<Timestamp>) -> io::Result<bool> {
+    /// Sleeps until packets come, or until shortly before the next departure; does not where that
+    /// is near, or more may have come already. False is the end.
+    fn wait(&mut self, turn: &Turn) -> io::Result<bool> {
         let now = self.clock.now();
-        let left = next.map(|due| ((due - now).as_nanos() - SPIN_NS).max(0));
-        let sleeps = left != Some(0);
-        if !sleeps && (now - self.slept).as_nanos() > AWAKE_NS {
-            std::thread::sleep(NAP);
+        let sleep = turn.next_departure.map(|due| self.lead.sleep(due - now));
+        if turn.worked || sleep == Some(None) {
+            self.stay_awake(now);
+            return Ok(!self.shared.ends.load(Ordering::Relaxed));
         }
-        let timeout = left.map(|left| TimeSpec::new(left / 1_000_000_000, left % 1_000_000_000));
+        self.sleep(now, sleep.flatten())
+    }
+
+    /// Sleeps at most so long. False is the end.
+    fn sleep(&mut self, now: Timestamp, at_most: Option<TimeDelta>) -> io::Result<bool> {
+        let timeout = at_most.map(|sleep| {
+            let nanos = sleep.as_nanos();
+            TimeSpec::new(nanos / 1_000_000_000, nanos % 1_000_000_000)
+        });
         let mut polled = [
             PollFd::new(self.woken.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.devices[0].descriptor(), PollFlags::POLLIN),
             PollFd::new(self.devices[1].descriptor(), PollFlags::POLLIN),
             PollFd::new(self.devices[2].descriptor(), PollFlags::POLLIN),
         ];
-        match ppoll(&mut polled, timeout, None) {
-            Ok(_) | Err(Errno::EINTR) => {}
+        let ready = match ppoll(&mut polled, timeout, None) {
+            Ok(ready) => ready,
+            Err(Errno::EINTR) => 1,
             Err(error) => return Err(error.into()),
+        };
+        let told = polled[0].any() == Some(true);
+        let slept = self.slept_since(now);
+        if let Some(at_most) = at_most
+            && ready == 0
+        {
+            self.lead.woken(slept - at_most);
         }
-        if sleeps {
-            self.slept = self.clock.now();
-        }
-        if polled[0].any() == Some(true) {
+        if told {
             let mut byte = [0; 64];
             return Ok(io::Read::read(&mut &self.woken, &mut byte)? > 0);
         }
         Ok(true)
     }
 
-    /// Takes what came and hands on what is due; gives the time of the next departure.
-    fn turn(&mut self) -> Option<Timestamp> {
-        let mut state = lock(&self.state);
+    /// Goes on, but for a nap that is due, and for others that want the state.
+    fn stay_awake(&mut self, now: Timestamp) {
+        let mut naps = self.naps.as_mut().is_some_and(|naps| naps.due(now));
+        while !naps && self.shared.wanted.load(Ordering::Relaxed) > 0 {
+            std::hint::spin_loop();
+            naps = self.clock.now() - now > MAKE_ROOM;
+        }
+        if naps {
+            let since = self.clock.now();
+            std::thread::sleep(NAP);
+            self.slept_since(since);
+        }
+    }
+
+    fn slept_since(&mut self, since: Timestamp) -> TimeDelta {
+        let now = self.clock.now();
+        if let Some(naps) = &mut self.naps {
+            naps.slept(now - since, now);
+        }
+        now - since
+    }
+
+    /// Takes what came and hands on what is due.
+    fn turn(&mut self) -> Turn {
+        let mut state = lock(&self.shared.state);
         let state = &mut *state;
+        let mut worked = false;
         for host in Host::ALL {
-            self.devices[host.index()].take(host, self.clock, &mut self.buffer, state);
-            hand_on(&mut self.devices, self.clock, &mut self.scratch, state);
+            let device = &mut self.devices[host.index()];
+            worked |= device.take(host, self.clock, &mut self.buffer, state);
+            worked |= hand_on(&mut self.devices, self.clock, &mut self.scratch, state);
         }
+        let next_departure = state.next_departure();
         if let Some(taps) = &mut state.taps {
-            taps.flush();
+            let now = self.clock.now();
+            if worked || next_departure.is_some_and(|due| due - now < LULL) {
+                taps.flush_if_due(now);
+            } else {
+                taps.flush();
+            }
         }
-        state.next_departure()
+        Turn {
+            worked,
+            next_departure,
+        }
     }
 }
 
 impl Device {
-    /// Takes what a host sent to the emulator.
-    fn take(&mut self, host: Host, clock: Clock, buffer: &mut [u8], state: &mut State) {
-        for _ in 0..BATCH {
+    /// Takes some of what a host sent to the emulator; whether there was anything.
+    fn take(&mut self, host: Host, clock: Clock, buffer: &mut [u8], state: &mut State) -> bool {
+        for taken in 0..BATCH {
             let packet = match self.receive(buffer) {
                 Ok(Some(packet)) => packet,
                 // An error of the device ends the turn; its packets are missed and counted there.
-                Ok(None) | Err(_) => return,
+                Ok(None) | Err(_) => return taken > 0,
             };
             let Some(direction) = Direction::of(host, packet) else {
                 state.ignored += 1;
@@ -267,35 +345,44 @@ impl Device {
             if let Some(taps) = &mut state.taps {
                 taps.see(host, now, packet);
             }
+            let mut kept = state.spare.pop().unwrap_or_default();
+            kept.extend_from_slice(packet);
             let emulator = &mut state.directions[direction.index()];
             // What it drops, it counts.
-            let _ = emulator.arrive(now, packet.len(), packet.to_vec());
+            let _ = emulator.arrive(now, packet.len(), kept);
         }
+        true
     }
 }
 
-/// Hands on what is due in any direction.
-fn hand_on(devices: &mut [Device; 3], clock: Clock, scratch: &mut Vec<u8>, state: &mut State) {
+/// Hands on what is due in any direction; whether anything was.
+fn hand_on(
+    devices: &mut [Device; 3],
+    clock: Clock,
+    scratch: &mut Vec<u8>,
+    state: &mut State,
+) -> bool {
+    let mut any = false;
     for direction in Direction::ALL {
         let to = direction.to();
         let emulator = &mut state.directions[direction.index()];
-        while emulator
-            .next_departure()
-            .is_some_and(|due| due <= clock.now())
-        {
+        while emulator.next_departure().is_some() {
             let now = clock.now();
-            let Some(departure) = emulator.depart(now) else {
+            let Some(Departure { mut packet, .. }) = emulator.depart(now) else {
                 break;
             };
+            any = true;
             if let Some(taps) = &mut state.taps {
-                taps.see(to, now, &departure.packet);
+                taps.see(to, now, &packet);
             }
-            if devices[to.index()]
-                .send(&departure.packet, scratch)
-                .is_err()
-            {
+            if devices[to.index()].send(&packet, scratch).is_err() {
                 state.refused += 1;
+            }
+            if state.spare.len() < SPARE_BUFFERS {
+                packet.clear();
+                state.spare.push(packet);
             }
         }
     }
+    any
 }

@@ -9,7 +9,7 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
@@ -18,19 +18,36 @@ use super::error::LabError;
 use super::host::Host;
 use crate::capture::{Interface, InterfaceStatistics, PcapngWriter};
 use crate::frame::LinkType;
-use crate::time::Timestamp;
+use crate::time::{TimeDelta, Timestamp};
 
 /// Bytes that may wait for the disk; packets beyond are not recorded, and counted.
 const WAITING: usize = 64 << 20;
-/// What a record takes beside its bytes, about.
-const RECORD_OVERHEAD: usize = 64;
+/// The writer is woken for so many bytes, or for what is so old: to wake it takes longer than to
+/// pass on a packet.
+const BATCH: usize = 1 << 17;
+const OLDEST: TimeDelta = TimeDelta::from_nanos(20_000_000);
+/// Batches that are kept to be filled again.
+const SPARE: usize = 8;
 
-/// A packet at a tap.
+/// A packet at a tap; its bytes are the next `kept` of its batch.
 struct Record {
     tap: u32,
-    time: Timestamp,
     wire_length: u32,
-    bytes: Box<[u8]>,
+    kept: usize,
+    time: Timestamp,
+}
+
+/// Packets in the order in which they were seen.
+#[derive(Default)]
+struct Batch {
+    records: Vec<Record>,
+    bytes: Vec<u8>,
+}
+
+impl Batch {
+    fn cost(&self) -> usize {
+        self.bytes.len() + self.records.len() * size_of::<Record>()
+    }
 }
 
 /// What the taps saw.
@@ -44,8 +61,11 @@ pub struct TapCounters {
 
 /// Where the emulator puts what the taps see; hands it to a thread that writes.
 pub(super) struct TapSink {
-    to_writer: Sender<Vec<Record>>,
-    pending: Vec<Record>,
+    to_writer: Sender<Batch>,
+    pending: Batch,
+    /// What the writer has emptied.
+    emptied: Receiver<Batch>,
+    /// The cost of what was handed on and is not written.
     waiting: Arc<AtomicUsize>,
     snap_length: usize,
     counters: TapCounters,
@@ -82,16 +102,18 @@ pub(super) fn open(path: &Path, snap_length: u32) -> Result<(TapSink, TapWriter)
         };
         writer.add_interface(&interface).map_err(failed)?;
     }
-    let (to_writer, records) = mpsc::channel();
+    let (to_writer, batches) = mpsc::channel();
+    let (to_sink, emptied) = mpsc::sync_channel(SPARE);
     let waiting = Arc::new(AtomicUsize::new(0));
     let taken = Arc::clone(&waiting);
     let thread = std::thread::Builder::new()
         .name("lab taps".to_owned())
-        .spawn(move || write(writer, &records, &taken))
+        .spawn(move || write(writer, &batches, &to_sink, &taken))
         .map_err(LabError::network("a thread for the taps"))?;
     let sink = TapSink {
         to_writer,
-        pending: Vec::new(),
+        pending: Batch::default(),
+        emptied,
         waiting,
         snap_length: match snap_length {
             0 => usize::MAX,
@@ -110,29 +132,32 @@ pub(super) fn open(path: &Path, snap_length: u32) -> Result<(TapSink, TapWriter)
 /// Writes until the sink is gone. After an error the rest is taken and thrown away.
 fn write(
     mut writer: PcapngWriter<BufWriter<File>>,
-    records: &Receiver<Vec<Record>>,
+    batches: &Receiver<Batch>,
+    emptied: &SyncSender<Batch>,
     waiting: &AtomicUsize,
 ) -> io::Result<PcapngWriter<BufWriter<File>>> {
     let mut result = Ok(());
-    for batch in records {
-        for record in batch {
-            waiting.fetch_sub(cost(&record.bytes), Ordering::Relaxed);
-            if result.is_ok() {
-                let Record {
-                    tap,
-                    time,
-                    wire_length,
-                    bytes,
-                } = record;
-                result = writer.write_frame(tap, time, wire_length, &bytes, None);
-            }
+    for mut batch in batches {
+        if result.is_ok() {
+            result = write_batch(&mut writer, &batch);
         }
+        waiting.fetch_sub(batch.cost(), Ordering::Relaxed);
+        batch.records.clear();
+        batch.bytes.clear();
+        // What the sink has no use for goes.
+        let _ = emptied.try_send(batch);
     }
     result.map(|()| writer)
 }
 
-fn cost(bytes: &[u8]) -> usize {
-    bytes.len() + RECORD_OVERHEAD
+fn write_batch(writer: &mut PcapngWriter<BufWriter<File>>, batch: &Batch) -> io::Result<()> {
+    let mut rest = batch.bytes.as_slice();
+    for record in &batch.records {
+        let (bytes, after) = rest.split_at_checked(record.kept).unwrap_or((rest, &[]));
+        rest = after;
+        writer.write_frame(record.tap, record.time, record.wire_length, bytes, None)?;
+    }
+    Ok(())
 }
 
 impl TapSink {
@@ -140,26 +165,37 @@ impl TapSink {
     pub(super) fn see(&mut self, host: Host, time: Timestamp, packet: &[u8]) {
         let kept = &packet[..packet.len().min(self.snap_length)];
         self.counters.packets[host.index()] += 1;
-        let waiting = self.waiting.fetch_add(cost(kept), Ordering::Relaxed);
-        if waiting > WAITING {
-            self.waiting.fetch_sub(cost(kept), Ordering::Relaxed);
+        if self.waiting.load(Ordering::Relaxed) + self.pending.cost() > WAITING {
             self.counters.not_recorded[host.index()] += 1;
             return;
         }
-        self.pending.push(Record {
+        self.pending.records.push(Record {
             tap: host.index() as u32,
-            time,
             wire_length: packet.len() as u32,
-            bytes: kept.into(),
+            kept: kept.len(),
+            time,
         });
+        self.pending.bytes.extend_from_slice(kept);
+    }
+
+    /// Hands on what was seen, if it is much, or waits for long.
+    pub(super) fn flush_if_due(&mut self, now: Timestamp) {
+        let oldest = self.pending.records.first();
+        if self.pending.cost() >= BATCH || oldest.is_some_and(|first| now - first.time > OLDEST) {
+            self.flush();
+        }
     }
 
     /// Hands on what was seen since the last time.
     pub(super) fn flush(&mut self) {
-        if !self.pending.is_empty() {
-            // The writer goes only after the sink.
-            let _ = self.to_writer.send(std::mem::take(&mut self.pending));
+        if self.pending.records.is_empty() {
+            return;
         }
+        let next = self.emptied.try_recv().unwrap_or_default();
+        let batch = std::mem::replace(&mut self.pending, next);
+        self.waiting.fetch_add(batch.cost(), Ordering::Relaxed);
+        // The writer goes only after the sink.
+        let _ = self.to_writer.send(batch);
     }
 
     /// Ends the recording; `now` is the time of the closing statistics.

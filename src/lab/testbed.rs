@@ -37,7 +37,12 @@ pub struct TestbedSettings {
 /// over all others, or takes it away again; says whether the system allows that. A measurement that
 /// waits for a processor measures this machine.
 pub fn set_precedence(on: bool) -> bool {
-    super::sys::set_real_time(on)
+    use super::sys::{Schedule, set_schedule};
+    set_schedule(if on {
+        Schedule::InTurns
+    } else {
+        Schedule::Ordinary
+    })
 }
 
 /// Three hosts in network namespaces, and the links between them.
