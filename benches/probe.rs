@@ -14,6 +14,8 @@
 
 #[path = "../tests/support/mosquitto.rs"]
 mod mosquitto;
+#[path = "rivals/rumqttc.rs"]
+mod rumqttc_loop;
 #[path = "../tests/support/tcpdump.rs"]
 mod tcpdump;
 
@@ -30,6 +32,7 @@ use mqttscope::probe::{
     Arrivals, CellPlan, CellResult, Credentials, Dialect, Direct, Extent, host_record, run_cell,
 };
 use mqttscope::proxy::{Conditions, Proxy};
+use rumqttc_loop::{Layout, Load};
 use tcpdump::Tcpdump;
 
 /// A part of the benchmark by its name.
@@ -73,17 +76,67 @@ fn main() {
     }
 }
 
+/// Ours at both protocol levels and a plain loop over rumqttc in two layouts, taking turns.
 fn throughputs(broker: &Mosquitto) {
-    println!("throughput: 128 bytes, window 100, one publisher and one subscriber in one process");
-    for (qos, count) in [(0, 400_000), (1, 200_000), (2, 120_000)] {
-        let mut rates: Vec<f64> = (0..5)
-            .map(|run| throughput(broker, qos, count, run))
-            .collect();
-        rates.sort_by(f64::total_cmp);
+    const ROUNDS: u64 = 5;
+    println!(
+        "throughput: 128 bytes, window 100, one publisher and one subscriber in one process; \
+         messages/s, the median (least to most) of {ROUNDS} runs that take turns"
+    );
+    for (qos, count) in [(0, 150_000), (1, 50_000), (2, 30_000)] {
+        let mut rates: [Vec<f64>; 4] = Default::default();
+        for round in 0..ROUNDS {
+            let run = u64::from(qos) * ROUNDS + round + 1;
+            let load = |layout: u64| Load {
+                port: broker.port,
+                qos,
+                payload_bytes: 128,
+                window: 100,
+                count,
+                run: 2 * run + layout,
+            };
+            rates[0].push(throughput(broker, ProtocolLevel::V3_1_1, qos, count, run));
+            rates[1].push(rumqttc_loop::throughput(load(0), Layout::OneThread));
+            rates[2].push(throughput(broker, ProtocolLevel::V5, qos, count, run));
+            rates[3].push(rumqttc_loop::throughput(load(1), Layout::TwoThreads));
+        }
+        let [ours, one_thread, ours_5, two_threads] = rates.map(summary);
+        println!("  QoS {qos}, {count} messages");
+        println!("    mqttscope, MQTT 3.1.1         {ours}");
+        println!("    mqttscope, MQTT 5             {ours_5}");
+        println!("    rumqttc, 3.1.1, one thread    {one_thread}");
+        println!("    rumqttc, 3.1.1, two threads   {two_threads}");
+        let best = one_thread.median.max(two_threads.median);
         println!(
-            "  QoS {qos}: {:.0} messages/s at the median of 5 runs of {count} ({:.0} to {:.0})",
-            rates[2], rates[0], rates[4]
+            "    mqttscope / rumqttc, 3.1.1    {:.2}",
+            ours.median / best
         );
+    }
+}
+
+struct Rates {
+    least: f64,
+    median: f64,
+    most: f64,
+}
+
+fn summary(mut rates: Vec<f64>) -> Rates {
+    rates.sort_by(f64::total_cmp);
+    let at = |index: usize| rates.get(index).copied().unwrap_or(f64::NAN);
+    Rates {
+        least: at(0),
+        median: at(rates.len() / 2),
+        most: at(rates.len().saturating_sub(1)),
+    }
+}
+
+impl std::fmt::Display for Rates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{:7.0} ({:.0} to {:.0})",
+            self.median, self.least, self.most
+        )
     }
 }
 
@@ -207,7 +260,7 @@ fn known_delay(broker: &Mosquitto) {
             warm_up: 50,
             ..CellPlan::default()
         };
-        let tally = Tally::new(&run_at(proxy.address().port(), plan));
+        let tally = Tally::new(&run_at(proxy.address().port(), ProtocolLevel::V5, plan));
         let expected = trips * EACH_WAY.as_nanos() as i64;
         let median = tally.service.quantile(0.5).unwrap_or(0);
         println!(
@@ -219,9 +272,16 @@ fn known_delay(broker: &Mosquitto) {
 }
 
 /// Messages per second from the first sent to the last received.
-fn throughput(broker: &Mosquitto, qos: u8, count: u32, run_number: u64) -> f64 {
+fn throughput(
+    broker: &Mosquitto,
+    level: ProtocolLevel,
+    qos: u8,
+    count: u32,
+    run_number: u64,
+) -> f64 {
     let plan = CellPlan {
-        run: run_number + 1,
+        run: run_number,
+        cell: u32::from(level.is_v5()) + 1,
         qos,
         subscriber_qos: qos,
         payload_bytes: 128,
@@ -231,7 +291,7 @@ fn throughput(broker: &Mosquitto, qos: u8, count: u32, run_number: u64) -> f64 {
         window: 100,
         ..CellPlan::default()
     };
-    let result = run(broker, plan);
+    let result = run_at(broker.port, level, plan);
     let first = result.messages().filter_map(|message| message.sent).min();
     let last = result
         .samples()
@@ -249,12 +309,12 @@ fn throughput(broker: &Mosquitto, qos: u8, count: u32, run_number: u64) -> f64 {
 }
 
 fn run(broker: &Mosquitto, plan: CellPlan) -> CellResult {
-    run_at(broker.port, plan)
+    run_at(broker.port, ProtocolLevel::V5, plan)
 }
 
-fn run_at(port: u16, plan: CellPlan) -> CellResult {
+fn run_at(port: u16, level: ProtocolLevel, plan: CellPlan) -> CellResult {
     let dialect = Dialect {
-        level: ProtocolLevel::V5,
+        level,
         tls: None,
         credentials: Credentials::default(),
         timeout: Duration::from_secs(5),

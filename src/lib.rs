@@ -89,6 +89,7 @@ pub mod stream;
 pub mod study;
 pub mod tcp;
 pub mod time;
+pub mod waiting;
 pub mod wire;
 
 pub use analysis::{Observer, Options, PacketEvent, Pipeline};

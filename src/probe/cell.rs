@@ -1,8 +1,7 @@
 //! One cell, measured: clients connect, publish and receive, and what is left is waited for.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::thread::{self, Scope, ScopedJoinHandle};
-use std::time::Duration;
+use std::thread;
 
 use crate::results::Outcome;
 
@@ -12,11 +11,12 @@ use super::handshake::Welcome;
 use super::line::{self, Context, Made};
 use super::load::CpuTimes;
 use super::plan::{CellPlan, ClientKind};
-use super::publisher::{self, Published, PublisherResult};
+use super::publisher::PublisherResult;
 use super::record::{MessageRecord, Reception, outcome};
-use super::subscriber::{self, Received, SubscriberResult};
+use super::subscriber::SubscriberResult;
 use super::target::{Connector, Dialect, Role, is_local_address};
 use super::tested;
+use super::threads;
 
 /// What a cell gave.
 #[derive(Debug)]
@@ -149,8 +149,6 @@ pub struct CellProgress {
     pub received: u64,
 }
 
-/// Between two looks at how it is coming along.
-const LOOK: Duration = Duration::from_millis(20);
 /// From connecting to the first message.
 const LEAD_NS: i64 = 5_000_000;
 
@@ -191,7 +189,7 @@ pub fn run_cell(
         let epoch = Epoch::read();
         let started = clock::now().plus(LEAD_NS);
         let (published, received) =
-            measure(scope, &context, (publishers, subscribers), started, watch)?;
+            threads::measure(scope, &context, (publishers, subscribers), started, watch)?;
         let ended = clock::now();
         Ok(CellResult {
             plan: plan.clone(),
@@ -234,12 +232,12 @@ pub fn knock(
 }
 
 /// The clients of one side, connected.
-enum Side {
+pub(super) enum Clients {
     Measuring(Vec<Made>),
     Rumqttc(tested::Opened),
 }
 
-impl Side {
+impl Clients {
     /// Whether the other end of the first of them is on this machine.
     fn shares_host(&self, context: &Context<'_>) -> bool {
         match self {
@@ -261,9 +259,9 @@ fn connect_all(
     context: &Context<'_>,
     count: u32,
     role: fn(u32) -> Role,
-) -> Result<Side, CellError> {
+) -> Result<Clients, CellError> {
     if context.plan.client == ClientKind::Rumqttc {
-        return tested::open(context, count, role).map(Side::Rumqttc);
+        return tested::open(context, count, role).map(Clients::Rumqttc);
     }
     let made: Result<Vec<Made>, CellError> = (0..count)
         .map(|number| {
@@ -281,7 +279,7 @@ fn connect_all(
             })
         })
         .collect();
-    made.map(Side::Measuring)
+    made.map(Clients::Measuring)
 }
 
 /// Whether the broker takes what the plan asks for.
@@ -301,80 +299,6 @@ fn check_welcome(plan: &CellPlan, welcome: &Welcome) -> Result<(), CellError> {
             })
         }
         _ => Ok(()),
-    }
-}
-
-/// Runs both threads, and looks after them.
-fn measure<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    context: &'scope Context<'scope>,
-    (publishers, subscribers): (Side, Side),
-    started: Stamp,
-    watch: &mut dyn FnMut(CellProgress) -> bool,
-) -> Result<(Published, Received), CellError> {
-    let plan = context.plan;
-    let counts: Vec<u32> = (0..plan.publishers)
-        .map(|number| plan.offsets(number).len() as u32)
-        .collect();
-    let total = counts.iter().map(|count| u64::from(*count)).sum();
-    let failed = |error: std::io::Error| CellError::Thread(error.to_string());
-    let subscribing = thread::Builder::new()
-        .name("subscribers".into())
-        .spawn_scoped(scope, move || match subscribers {
-            Side::Measuring(made) => subscriber::run(scope, context, made, &counts),
-            Side::Rumqttc(opened) => tested::subscribe(context, opened, &counts),
-        })
-        .map_err(failed)?;
-    let publishing = thread::Builder::new()
-        .name("publishers".into())
-        .spawn_scoped(scope, move || match publishers {
-            Side::Measuring(made) => publisher::run(scope, context, made, started),
-            Side::Rumqttc(opened) => tested::publish(context, opened, started),
-        })
-        .map_err(|error| {
-            context.stop.store(true, Ordering::Relaxed);
-            failed(error)
-        })?;
-    while !(publishing.is_finished() && subscribing.is_finished()) {
-        thread::sleep(LOOK);
-        let progress = CellProgress {
-            total,
-            written: context.written.load(Ordering::Relaxed),
-            received: context.received.load(Ordering::Relaxed),
-        };
-        if !watch(progress) {
-            context.stop.store(true, Ordering::Relaxed);
-        }
-        if is_out_of_patience(context) || publishing.is_finished() || subscribing.is_finished() {
-            give_up_if_due(context, &publishing, &subscribing);
-        }
-    }
-    let joined = |name: &str| CellError::Thread(format!("the {name} thread panicked"));
-    let published = publishing.join().map_err(|_| joined("publishing"))?;
-    let received = subscribing.join().map_err(|_| joined("subscribing"))?;
-    if context.stop.load(Ordering::Relaxed) {
-        return Err(CellError::Interrupted);
-    }
-    Ok((published, received))
-}
-
-/// Whether the last message is so long ago that nothing is waited for any more.
-fn is_out_of_patience(context: &Context<'_>) -> bool {
-    let all_done = context.done.load(Ordering::Relaxed) >= u64::from(context.plan.publishers);
-    let last = Stamp::from_nanos(context.last_ns.load(Ordering::Relaxed));
-    all_done && clock::now().since(last) > context.plan.drain_ns
-}
-
-fn give_up_if_due(
-    context: &Context<'_>,
-    publishing: &ScopedJoinHandle<'_, Published>,
-    subscribing: &ScopedJoinHandle<'_, Received>,
-) {
-    // A thread that ended before everything was drained has panicked: the other must not wait.
-    let drained = context.drained.load(Ordering::Relaxed);
-    let died = (publishing.is_finished() || subscribing.is_finished()) && !drained;
-    if died || is_out_of_patience(context) {
-        context.finish.store(true, Ordering::Relaxed);
     }
 }
 

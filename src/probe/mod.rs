@@ -5,8 +5,8 @@
 //! conditions are measured ([`blocks`]), what is in flight ([`outbound`], [`inbound`]), what is
 //! inside a message ([`payload`]), what became of it ([`record`]), and whether the measurement can
 //! be trusted ([`distrust`]). Around them is a client with stamps at the socket: one thread for
-//! all publishers, one for all subscribers, non-blocking sockets, no runtime; or, as the client
-//! under test, rumqttc. [`run_cell`] measures one condition once.
+//! all publishers, one for all subscribers (or one for both, where processors are few and nothing has
+//! a schedule), non-blocking sockets, no runtime; or, as the client under test, rumqttc. [`run_cell`] measures one condition once.
 
 pub mod blocks;
 mod cell;
@@ -29,6 +29,7 @@ pub mod payload;
 mod plan;
 mod publisher;
 pub mod record;
+mod rounds;
 pub mod rows;
 pub mod schedule;
 mod subscriber;
@@ -36,6 +37,7 @@ pub mod sys;
 pub mod tally;
 mod target;
 mod tested;
+mod threads;
 mod tls;
 mod turns;
 mod wait;

@@ -1,42 +1,17 @@
 //! Waiting as exactly as the system allows: sleep until shortly before, then look again and again.
 
-use std::net::TcpStream;
-use std::os::fd::AsFd;
-use std::sync::Arc;
-
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::time::TimeSpec;
 
-use super::clock::Stamp;
-use super::line::Wire;
+use crate::waiting::{CLOCK_ONLY_NS, Margin};
 
-/// From so long before a deadline on, sockets are polled without sleeping: a sleeping thread is
-/// woken some 50 µs late.
-pub(super) const SPIN_NS: i64 = 80_000;
+use super::clock::{self, Stamp};
 
 /// The longest sleep: flags are looked at in between.
 pub(super) const NAP_NS: i64 = 20_000_000;
 /// While a line is being made.
 pub(super) const SHORT_NAP_NS: i64 = 1_000_000;
-
-/// The sockets of those clients that have one, each with its client's place.
-pub(super) fn sockets<'w>(
-    wires: impl Iterator<Item = &'w mut Wire>,
-) -> Vec<(usize, Arc<TcpStream>)> {
-    let found = wires.enumerate();
-    found
-        .filter_map(|(index, wire)| Some((index, wire.socket()?)))
-        .collect()
-}
-
-/// What to wait for at each of them.
-pub(super) fn poll_set(sockets: &[(usize, Arc<TcpStream>)]) -> Vec<PollFd<'_>> {
-    let entries = sockets.iter();
-    entries
-        .map(|(_, socket)| PollFd::new(socket.as_fd(), PollFlags::POLLIN))
-        .collect()
-}
 
 /// Input always, output where bytes wait.
 #[inline]
@@ -44,13 +19,6 @@ pub(super) fn ask(entry: &mut PollFd<'_>, wants_write: bool) {
     let mut events = PollFlags::POLLIN;
     events.set(PollFlags::POLLOUT, wants_write);
     entry.set_events(events);
-}
-
-/// Whether something came, or the connection ended.
-#[inline]
-pub(super) fn is_readable(entry: &PollFd<'_>) -> bool {
-    let ready = entry.revents().unwrap_or(PollFlags::empty());
-    ready.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR)
 }
 
 /// Makes this thread's timers exact. By default the kernel may wake it 50 µs later than asked, to
@@ -63,12 +31,69 @@ pub(super) fn tune_thread() {
     }
 }
 
-/// Waits until a socket is ready, or until about `until`: it may return earlier, never much
-/// later. Gives whether a socket is ready.
-pub(super) fn wait(sockets: &mut [PollFd<'_>], now: Stamp, until: Stamp) -> bool {
-    let left = until.since(now);
-    let sleep = if left > SPIN_NS { left - SPIN_NS } else { 0 };
-    poll(sockets, sleep)
+/// How a thread waits: until shortly before a deadline asleep, and then looking.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiter {
+    margin: Margin,
+    /// After the last thing that happened sockets are polled so long without sleeping.
+    eager_ns: i64,
+    /// When something last happened.
+    happened: Stamp,
+}
+
+/// How long an eager thread looks for more before it sleeps.
+const EAGER_NS: i64 = 100_000;
+
+impl Default for Waiter {
+    /// For deadlines.
+    fn default() -> Self {
+        Self {
+            margin: Margin::default(),
+            eager_ns: 0,
+            happened: Stamp::from_nanos(1),
+        }
+    }
+}
+
+impl Waiter {
+    /// For sockets as fast as can be: falling asleep and being woken costs both ends more than
+    /// looking again.
+    pub(super) fn eager() -> Self {
+        Self {
+            eager_ns: EAGER_NS,
+            ..Self::default()
+        }
+    }
+
+    /// Waits until a socket is ready, or until about `until`: it may return earlier, never much
+    /// later. Gives whether a socket is ready.
+    #[inline]
+    pub(super) fn wait(&mut self, sockets: &mut [PollFd<'_>], now: Stamp, until: Stamp) -> bool {
+        let left = until.since(now);
+        let is_eager = self.eager_ns > 0 && now.since(self.happened) < self.eager_ns;
+        if left <= self.margin.nanos() || is_eager {
+            let is_ready = poll(sockets, 0);
+            if is_ready {
+                self.happened = now;
+            } else if is_eager && left > CLOCK_ONLY_NS {
+                // The broker may be waiting for this processor.
+                std::thread::yield_now();
+            } else if left > 0 && left < CLOCK_ONLY_NS {
+                while clock::now() < until {
+                    std::hint::spin_loop();
+                }
+            }
+            return is_ready;
+        }
+        let sleep = left - self.margin.nanos();
+        let is_ready = poll(sockets, sleep);
+        if is_ready {
+            self.happened = now;
+        } else {
+            self.margin.learn(clock::now().since(now) - sleep);
+        }
+        is_ready
+    }
 }
 
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]

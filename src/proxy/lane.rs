@@ -89,7 +89,9 @@ impl Lane {
     pub(super) fn push(&mut self, bytes: &[u8], now: Duration, link: &mut Link) {
         self.bytes.extend(bytes);
         for piece in bytes.chunks(PIECE_BYTES) {
-            let due = link.pass(piece.len(), now);
+            // Stamps of what came may be a little out of order; the bytes are not.
+            let last = self.pieces.back().map_or(Duration::ZERO, |last| last.due);
+            let due = link.pass(piece.len(), now).max(last);
             match self.pieces.back_mut() {
                 Some(last) if last.due == due => last.bytes += piece.len(),
                 _ => self.pieces.push_back(Piece {

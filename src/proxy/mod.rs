@@ -11,6 +11,7 @@
 //!   of 1 ns and then spins the last bit, because a delay of 20 ms has to be one.
 
 mod conditions;
+mod intake;
 mod lane;
 mod pair;
 mod relay;

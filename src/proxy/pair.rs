@@ -1,6 +1,6 @@
 //! One client and its connection to the target.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use nix::sys::socket::{
     sockopt,
 };
 
+use super::intake::{Intake, ask_for_stamps};
 use super::lane::{Lane, Link};
 
 /// One of the two sides.
@@ -42,22 +43,14 @@ impl Way {
         }
     }
 
-    fn read(
-        &mut self,
-        from: &mut TcpStream,
-        link: &mut Link,
-        now: Duration,
-        buffer: &mut [u8],
-    ) -> io::Result<()> {
-        let room = self.lane.room().min(buffer.len());
-        let Some(buffer) = buffer.get_mut(..room).filter(|buffer| !buffer.is_empty()) else {
+    fn read(&mut self, from: &TcpStream, link: &mut Link, intake: &mut Intake) -> io::Result<()> {
+        let room = self.lane.room();
+        if room == 0 {
             return Ok(());
-        };
-        match from.read(buffer) {
-            Ok(0) => self.lane.end(now, link),
-            Ok(count) => self
-                .lane
-                .push(buffer.get(..count).unwrap_or_default(), now, link),
+        }
+        match intake.read(from, room) {
+            Ok(([], came)) => self.lane.end(came, link),
+            Ok((bytes, came)) => self.lane.push(bytes, came, link),
             Err(error) if is_passing(&error) => {}
             Err(error) => return Err(error),
         }
@@ -122,6 +115,8 @@ impl Pair {
         client.set_nodelay(true)?;
         let (target, is_connecting) = begin_connect(target)?;
         target.set_nodelay(true)?;
+        ask_for_stamps(&client);
+        ask_for_stamps(&target);
         Ok(Self {
             client,
             target,
@@ -151,11 +146,10 @@ impl Pair {
         &mut self,
         side: Side,
         link: &mut Link,
-        now: Duration,
-        buffer: &mut [u8],
+        intake: &mut Intake,
     ) -> io::Result<()> {
         if side == Side::Client {
-            return self.to_target.read(&mut self.client, link, now, buffer);
+            return self.to_target.read(&self.client, link, intake);
         }
         if self.is_connecting {
             if let Some(error) = self.target.take_error()? {
@@ -164,7 +158,7 @@ impl Pair {
             self.is_connecting = false;
             return Ok(());
         }
-        self.to_client.read(&mut self.target, link, now, buffer)
+        self.to_client.read(&self.target, link, intake)
     }
 
     /// Writes what is due in both directions.

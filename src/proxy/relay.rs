@@ -4,22 +4,22 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
+use crate::waiting::{CLOCK_ONLY_NS, Margin};
+
 use super::conditions::{Conditions, Happening};
+use super::intake::Intake;
 use super::lane::Link;
 use super::pair::{Pair, Side};
 use super::server::{Shared, listen};
 
 /// Connections at once; more are reset as they come.
 const MOST_PAIRS: usize = 10_000;
-/// Read at once, from one side.
-const READ_BYTES: usize = 64 << 10;
-/// A sleeping thread wakes up to so much too late: the rest of the time is spent asking.
-const SPIN: Duration = Duration::from_micros(60);
+const CLOCK_ONLY: Duration = Duration::from_nanos(CLOCK_ONLY_NS.unsigned_abs());
 
 pub(super) struct Relay {
     listener: Option<TcpListener>,
@@ -31,15 +31,14 @@ pub(super) struct Relay {
     pairs: Vec<Pair>,
     to_target: Link,
     to_client: Link,
-    /// Of the lanes' clock.
-    began: Instant,
     /// Of the schedule's clock, on the lanes'.
     scheduled_from: Duration,
     /// Until when the schedule was done, on its own clock.
     done: Duration,
     is_stalled: bool,
     ready: Vec<PollFlags>,
-    buffer: Vec<u8>,
+    intake: Intake,
+    margin: Margin,
 }
 
 impl Relay {
@@ -60,12 +59,12 @@ impl Relay {
             pairs: Vec::new(),
             to_target: Link::new(conditions.delay_to_target, conditions.throttle),
             to_client: Link::new(conditions.delay_to_client, conditions.throttle),
-            began: Instant::now(),
             scheduled_from: Duration::ZERO,
             done: Duration::ZERO,
             is_stalled: false,
             ready: Vec::new(),
-            buffer: vec![0; READ_BYTES],
+            intake: Intake::new(),
+            margin: Margin::default(),
         })
     }
 
@@ -90,7 +89,7 @@ impl Relay {
     }
 
     fn now(&self) -> Duration {
-        self.began.elapsed()
+        self.intake.now()
     }
 
     /// The schedule begins again now; what was going on is over.
@@ -105,7 +104,7 @@ impl Relay {
         let elapsed = self.now().saturating_sub(self.scheduled_from);
         for (at, happening) in self.conditions.happenings(self.done, elapsed) {
             // Told first: whoever sees its effect finds it in the list.
-            let at = self.began + self.scheduled_from + at;
+            let at = self.intake.began() + self.scheduled_from + at;
             self.shared.happened(happening, at);
             match happening {
                 Happening::OutageBegan => {
@@ -155,7 +154,11 @@ impl Relay {
 
     /// Waits until a socket is ready or something is due; sets `ready`.
     fn wait(&mut self) -> nix::Result<()> {
-        let timeout = self.timeout();
+        let next = self.next_due();
+        let before = self.now();
+        let left = next.map(|next| next.saturating_sub(before));
+        let margin = Duration::from_nanos(self.margin.nanos().unsigned_abs());
+        let timeout = left.map(|left| left.saturating_sub(margin));
         let mut fds = vec![PollFd::new(self.waker.as_fd(), PollFlags::POLLIN)];
         if !self.is_stalled {
             let listener = self
@@ -172,26 +175,47 @@ impl Relay {
                     .map(|(fd, flags)| PollFd::new(fd, flags)),
             );
         }
-        match ppoll(&mut fds, timeout.map(TimeSpec::from), None) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+        let ready = match ppoll(&mut fds, timeout.map(TimeSpec::from), None) {
+            Ok(ready) => ready,
+            Err(nix::errno::Errno::EINTR) => 1,
             Err(error) => return Err(error),
-        }
+        };
         self.ready.clear();
         let flags = fds
             .iter()
             .map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
         self.ready.extend(flags);
+        if ready == 0 {
+            self.nothing_came(before, timeout.unwrap_or_default(), next);
+        }
         Ok(())
     }
 
-    /// How long to sleep; short of what is due, because sleep is never exact.
-    fn timeout(&self) -> Option<Duration> {
+    /// A wait since `before` ended with its time: learns how much too late, or sees what is due
+    /// next through to its moment.
+    fn nothing_came(&mut self, before: Duration, timeout: Duration, next: Option<Duration>) {
+        if !timeout.is_zero() {
+            let late = self.now().saturating_sub(before + timeout);
+            self.margin
+                .learn(i64::try_from(late.as_nanos()).unwrap_or(i64::MAX));
+            return;
+        }
+        if let Some(next) = next
+            && next.saturating_sub(self.now()) < CLOCK_ONLY
+        {
+            while self.now() < next {
+                std::hint::spin_loop();
+            }
+        }
+    }
+
+    /// When something is due next.
+    fn next_due(&self) -> Option<Duration> {
         let scheduled = self.conditions.next_change(self.done);
         let scheduled = scheduled.map(|at| self.scheduled_from + at);
         let due = self.pairs.iter().filter_map(Pair::next_due).min();
         let due = due.filter(|_| !self.is_stalled);
-        let next = scheduled.into_iter().chain(due).min()?;
-        Some(next.saturating_sub(self.now()).saturating_sub(SPIN))
+        scheduled.into_iter().chain(due).min()
     }
 
     /// In the order of `wait`.
@@ -212,7 +236,6 @@ impl Relay {
     }
 
     fn read_pairs(&mut self, flags: &mut impl Iterator<Item = PollFlags>) {
-        let now = self.now();
         let mut failed = Vec::new();
         for (index, pair) in self.pairs.iter_mut().enumerate() {
             let sides = [Side::Client, Side::Target];
@@ -226,7 +249,7 @@ impl Relay {
                     Side::Client => &mut self.to_target,
                     Side::Target => &mut self.to_client,
                 };
-                if pair.read(side, link, now, &mut self.buffer).is_err() {
+                if pair.read(side, link, &mut self.intake).is_err() {
                     failed.push(index);
                 }
             }

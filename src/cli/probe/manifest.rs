@@ -117,6 +117,18 @@ fn client_notes(client: ClientKind) -> Vec<String> {
     notes.iter().map(|note| (*note).to_owned()).collect()
 }
 
+/// The name in what a broker says of its version, such as `mosquitto version 2.0.11`: the plain word
+/// before "version".
+pub(super) fn broker_name(version: &str) -> Option<&str> {
+    const LONGEST: usize = 40;
+    let (name, _) = version.split_once(" version ")?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    // Ours is known by other means than its word.
+    let is_ours = name.eq_ignore_ascii_case("embedded");
+    (!is_ours && !name.is_empty() && name.len() <= LONGEST && name.bytes().all(is_plain))
+        .then_some(name)
+}
+
 fn broker(settings: &Settings) -> BrokerRecord {
     match settings.embedded {
         Some(_) => BrokerRecord {
@@ -166,4 +178,23 @@ fn options(plan: &RunPlan) -> BTreeMap<String, serde_json::Value> {
     set("max-lost-cpu-ratio", base.limits.lost_cpu.into());
     set("drain-ns", base.drain_ns.into());
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::broker_name;
+
+    #[test]
+    fn a_broker_is_named_by_its_own_word_where_that_is_plain() {
+        for (version, name) in [
+            ("mosquitto version 2.0.11", Some("mosquitto")),
+            ("4.3.1", None),
+            (" version 1", None),
+            ("embedded version 1", None),
+            ("<b>x</b> version 1", None),
+            ("two words version 1", None),
+        ] {
+            assert_eq!(broker_name(version), name, "{version}");
+        }
+    }
 }

@@ -149,6 +149,9 @@ impl Run {
                 self.manifest.broker.qos2_forwarded_at = Some(at.to_uppercase());
             }
             if let ("version", Some(version)) = (check, value.as_str()) {
+                if let Some(name) = manifest::broker_name(version) {
+                    self.manifest.broker.name = name.to_owned();
+                }
                 self.manifest.broker.version = Some(escape(version.as_bytes()).into_owned());
             }
             if verdict.judgement == Judgement::Warning {

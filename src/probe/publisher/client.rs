@@ -128,10 +128,10 @@ impl Publisher {
                 _ => far,
             };
         }
-        if !self.can_send() {
-            return far;
-        }
+        let can_send = self.can_send();
         match self.result.records.get(self.next) {
+            // That it is due and held up has to be noted, once.
+            _ if !can_send && (self.closed_loop || self.stalled) => far,
             Some(_) if self.closed_loop => Stamp::from_nanos(1),
             Some(record) => record.planned,
             None => far,

@@ -1,22 +1,19 @@
-//! The publishing side of a cell: all publishers on one thread, each with its connection, its
-//! schedule and its session.
+//! The publishing side of a cell: all publishers are served by one thread, each with its connection,
+//! its schedule and its session.
 
 mod answers;
 mod client;
 
-use std::net::TcpStream;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::Scope;
 
-use nix::poll::PollFd;
-
 use super::clock::{self, Stamp};
-use super::line::{Context, Made};
+use super::line::{Context, Made, Wire};
 use super::load::CpuTimes;
 use super::payload::Payloads;
+use super::rounds::{Side, Worked};
 use super::turns::Turns;
-use super::wait::{self, NAP_NS, SHORT_NAP_NS};
+use super::wait::{NAP_NS, SHORT_NAP_NS};
 
 use client::Publisher;
 pub use client::PublisherResult;
@@ -30,104 +27,91 @@ pub(super) struct Published {
     pub(super) turns: Turns,
 }
 
-/// Runs the publishers of a cell until everything is answered or the cell is over. `start` is
-/// when the schedule begins.
-pub(super) fn run<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    context: &'scope Context<'scope>,
-    made: Vec<Made>,
-    start: Stamp,
-) -> Published {
-    wait::tune_thread();
-    let before = CpuTimes::of_this_thread();
-    let mut payloads = Payloads::new(context.plan.tag(), context.plan.payload_bytes);
-    let mut turns = Turns::default();
-    let mut publishers: Vec<Publisher> = (0..)
-        .zip(made)
-        .map(|(number, made)| Publisher::new(context, number, made, start))
-        .collect();
-    while !is_over(context, &publishers) {
-        // The sockets change only when a line is lost or made again.
-        let sockets = wait::sockets(publishers.iter_mut().map(|publisher| &mut publisher.wire));
-        let mut set = wait::poll_set(&sockets);
-        let mut changed = false;
-        while !changed && !is_over(context, &publishers) {
-            let until = send(context, &mut publishers, &mut payloads, &mut turns);
-            changed = publishers
-                .iter()
-                .any(|publisher| publisher.wire.needs_mending());
-            if !changed {
-                let ready = (&*sockets, &mut *set);
-                changed = receive(context, &mut publishers, ready, until, &mut turns);
+/// The publishers of a cell.
+#[derive(Debug)]
+pub(super) struct Publishers {
+    publishers: Vec<Publisher>,
+    /// When each has to be looked at, if no packet comes before.
+    wakes: Vec<Stamp>,
+    /// When all are looked at next.
+    round: Stamp,
+    payloads: Payloads,
+}
+
+/// A moment that is over.
+const AT_ONCE: Stamp = Stamp::from_nanos(1);
+
+impl Publishers {
+    /// `start` is when the schedule begins.
+    pub(super) fn new(context: &Context<'_>, made: Vec<Made>, start: Stamp) -> Self {
+        let publishers: Vec<Publisher> = (0..)
+            .zip(made)
+            .map(|(number, made)| Publisher::new(context, number, made, start))
+            .collect();
+        Self {
+            wakes: vec![AT_ONCE; publishers.len()],
+            publishers,
+            round: AT_ONCE,
+            payloads: Payloads::new(context.plan.tag(), context.plan.payload_bytes),
+        }
+    }
+
+    /// Says goodbye.
+    pub(super) fn end(self) -> Vec<PublisherResult> {
+        self.publishers.into_iter().map(Publisher::end).collect()
+    }
+}
+
+impl<'scope> Side<'scope> for Publishers {
+    fn is_over(&mut self, context: &Context<'_>) -> bool {
+        context.drained.load(Ordering::Relaxed)
+            && self.publishers.iter().all(Publisher::is_answered)
+    }
+
+    fn count(&self) -> usize {
+        self.publishers.len()
+    }
+
+    fn wire(&mut self, place: usize) -> &mut Wire {
+        &mut self.publishers[place].wire
+    }
+
+    fn work(&mut self, context: &Context<'_>, now: Stamp) -> Worked {
+        let mut work = Worked {
+            until: now.plus(NAP_NS),
+            worked: false,
+            changed: false,
+        };
+        let all = self.round <= now;
+        if all {
+            self.round = now.plus(NAP_NS);
+        }
+        for (publisher, wake) in self.publishers.iter_mut().zip(&mut self.wakes) {
+            if all || *wake <= now {
+                work.worked |= publisher.pump(context, &mut self.payloads, clock::now());
+                work.changed |= publisher.wire.needs_mending();
+                *wake = publisher.wake_at(context);
+                if publisher.wire.is_making() {
+                    self.round = self.round.min(now.plus(SHORT_NAP_NS));
+                }
             }
+            work.until = work.until.min(*wake);
         }
-        for publisher in &mut publishers {
-            publisher.mend(scope, context, &mut payloads);
-        }
+        work.until = work.until.min(self.round);
+        work
     }
-    let cpu = before
-        .zip(CpuTimes::of_this_thread())
-        .map(|(before, after)| after.since(before));
-    Published {
-        publishers: publishers.into_iter().map(Publisher::end).collect(),
-        cpu,
-        turns,
-    }
-}
 
-fn is_over(context: &Context<'_>, publishers: &[Publisher]) -> bool {
-    context.is_over()
-        || (context.drained.load(Ordering::Relaxed)
-            && publishers.iter().all(Publisher::is_answered))
-}
+    fn serve(&mut self, context: &Context<'_>, place: usize) -> bool {
+        let publisher = &mut self.publishers[place];
+        publisher.read(context);
+        self.wakes[place] = AT_ONCE;
+        publisher.wire.needs_mending()
+    }
 
-/// Sends what is due; gives until when there is nothing to do but to listen.
-#[inline]
-fn send(
-    context: &Context<'_>,
-    publishers: &mut [Publisher],
-    payloads: &mut Payloads,
-    turns: &mut Turns,
-) -> Stamp {
-    let now = clock::now();
-    let mut until = now.plus(NAP_NS);
-    for publisher in publishers {
-        if publisher.pump(context, payloads, now) {
-            turns.begin(now);
+    fn mend(&mut self, scope: &'scope Scope<'scope, '_>, context: &'scope Context<'scope>) {
+        for publisher in &mut self.publishers {
+            publisher.mend(scope, context, &mut self.payloads);
         }
-        if publisher.wire.is_making() {
-            until = until.min(now.plus(SHORT_NAP_NS));
-        }
-        until = until.min(publisher.wake_at(context));
+        self.round = AT_ONCE;
     }
-    until
-}
-
-/// Waits, and reads what came. Gives whether a line was lost.
-#[inline]
-fn receive(
-    context: &Context<'_>,
-    publishers: &mut [Publisher],
-    (sockets, set): (&[(usize, Arc<TcpStream>)], &mut [PollFd<'_>]),
-    until: Stamp,
-    turns: &mut Turns,
-) -> bool {
-    for ((index, _), entry) in sockets.iter().zip(&mut *set) {
-        wait::ask(entry, publishers[*index].wire.wants_write());
-    }
-    let now = clock::now();
-    turns.end(now);
-    if !wait::wait(set, now, until) {
-        return false;
-    }
-    turns.begin(clock::now());
-    let mut lost = false;
-    for ((index, _), entry) in sockets.iter().zip(set) {
-        let publisher = &mut publishers[*index];
-        if wait::is_readable(entry) {
-            publisher.read(context);
-        }
-        lost |= publisher.wire.needs_mending();
-    }
-    lost
 }

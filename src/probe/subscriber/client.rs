@@ -58,6 +58,8 @@ impl Subscriber {
         payloads: &Payloads,
     ) {
         let before = self.ledger.missing();
+        // It may be the socket that takes bytes again.
+        self.flush();
         for _ in 0..READS {
             let Line::Up(link) = &mut self.wire.line else {
                 break;

@@ -1,4 +1,4 @@
-//! The subscribing side of a cell: all subscribers on one thread.
+//! The subscribing side of a cell: all subscribers are served by one thread.
 
 mod client;
 mod ledger;
@@ -8,11 +8,12 @@ use std::sync::atomic::Ordering;
 use std::thread::Scope;
 
 use super::clock::{self, Stamp};
-use super::line::{Context, Made};
+use super::line::{Context, Made, Wire};
 use super::load::CpuTimes;
 use super::payload::Payloads;
+use super::rounds::{Side, Worked};
 use super::turns::Turns;
-use super::wait::{self, NAP_NS, SHORT_NAP_NS};
+use super::wait::{NAP_NS, SHORT_NAP_NS};
 
 use client::Subscriber;
 pub use ledger::SubscriberResult;
@@ -26,82 +27,82 @@ pub(super) struct Received {
     pub(super) turns: Turns,
 }
 
-/// Runs the subscribers of a cell until every publisher is done and all that was sent has come,
-/// or the cell is over. `counts` are the messages of each publisher.
-pub(super) fn run<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    context: &'scope Context<'scope>,
-    made: Vec<Made>,
-    counts: &[u32],
-) -> Received {
-    wait::tune_thread();
-    let before = CpuTimes::of_this_thread();
-    let expected = Expected::new(context.plan, counts);
-    let payloads = Payloads::new(context.plan.tag(), context.plan.payload_bytes);
-    let mut subscribers: Vec<Subscriber> = (0..)
-        .zip(made)
-        .map(|(number, made)| Subscriber::new(context, number, made, &expected))
-        .collect();
-    let mut turns = Turns::default();
-    while !context.is_over() && !is_answered(context, &mut subscribers) {
-        serve(
-            context,
-            &mut subscribers,
-            (&expected, &payloads),
-            &mut turns,
-        );
-        for subscriber in &mut subscribers {
-            subscriber.mend(scope, context);
+/// The subscribers of a cell.
+#[derive(Debug)]
+pub(super) struct Subscribers {
+    subscribers: Vec<Subscriber>,
+    /// When all are looked at next, whether something came or not.
+    round: Stamp,
+    expected: Expected,
+    payloads: Payloads,
+}
+
+impl Subscribers {
+    /// `counts` are the messages of each publisher.
+    pub(super) fn new(context: &Context<'_>, made: Vec<Made>, counts: &[u32]) -> Self {
+        let expected = Expected::new(context.plan, counts);
+        let subscribers = (0..).zip(made);
+        Self {
+            subscribers: subscribers
+                .map(|(number, made)| Subscriber::new(context, number, made, &expected))
+                .collect(),
+            round: clock::now(),
+            expected,
+            payloads: Payloads::new(context.plan.tag(), context.plan.payload_bytes),
         }
     }
-    let cpu = before
-        .zip(CpuTimes::of_this_thread())
-        .map(|(before, after)| after.since(before));
-    Received {
-        subscribers: subscribers.into_iter().map(Subscriber::end).collect(),
-        cpu,
-        turns,
+
+    /// Says goodbye.
+    pub(super) fn end(self) -> Vec<SubscriberResult> {
+        self.subscribers.into_iter().map(Subscriber::end).collect()
     }
 }
 
-/// Reads and acknowledges until a line is lost or made again: then the sockets are others.
-fn serve(
-    context: &Context<'_>,
-    subscribers: &mut [Subscriber],
-    (expected, payloads): (&Expected, &Payloads),
-    turns: &mut Turns,
-) {
-    let sockets = wait::sockets(
-        subscribers
-            .iter_mut()
-            .map(|subscriber| &mut subscriber.wire),
-    );
-    let mut set = wait::poll_set(&sockets);
-    let mut changed = false;
-    while !changed && !context.is_over() && !is_answered(context, subscribers) {
-        let now = clock::now();
-        turns.end(now);
-        let mut nap = NAP_NS;
-        for ((index, _), entry) in sockets.iter().zip(&mut set) {
-            wait::ask(entry, subscribers[*index].wire.wants_write());
-        }
-        for subscriber in &mut *subscribers {
-            subscriber.look(now);
-            changed |= subscriber.wire.needs_mending();
-            if subscriber.wire.is_making() {
-                nap = SHORT_NAP_NS;
+impl<'scope> Side<'scope> for Subscribers {
+    /// Whether every publisher is done and all that was sent has come.
+    fn is_over(&mut self, context: &Context<'_>) -> bool {
+        is_answered(context, &mut self.subscribers)
+    }
+
+    fn count(&self) -> usize {
+        self.subscribers.len()
+    }
+
+    fn wire(&mut self, place: usize) -> &mut Wire {
+        &mut self.subscribers[place].wire
+    }
+
+    fn work(&mut self, _: &Context<'_>, now: Stamp) -> Worked {
+        let mut changed = false;
+        if self.round <= now {
+            let mut nap = NAP_NS;
+            for subscriber in &mut self.subscribers {
+                subscriber.look(now);
+                changed |= subscriber.wire.needs_mending();
+                if subscriber.wire.is_making() {
+                    nap = SHORT_NAP_NS;
+                }
             }
+            self.round = now.plus(nap);
         }
-        if changed || !wait::wait(&mut set, now, now.plus(nap + wait::SPIN_NS)) {
-            continue;
+        Worked {
+            until: self.round,
+            worked: false,
+            changed,
         }
-        turns.begin(clock::now());
-        for ((index, _), entry) in sockets.iter().zip(&set) {
-            if entry.any().unwrap_or(false) {
-                subscribers[*index].serve(context, expected, payloads);
-                changed |= subscribers[*index].wire.needs_mending();
-            }
+    }
+
+    fn serve(&mut self, context: &Context<'_>, place: usize) -> bool {
+        let subscriber = &mut self.subscribers[place];
+        subscriber.serve(context, &self.expected, &self.payloads);
+        subscriber.wire.needs_mending()
+    }
+
+    fn mend(&mut self, scope: &'scope Scope<'scope, '_>, context: &'scope Context<'scope>) {
+        for subscriber in &mut self.subscribers {
+            subscriber.mend(scope, context);
         }
+        self.round = clock::now();
     }
 }
 

@@ -19,7 +19,7 @@ use crate::probe::payload::Payloads;
 use crate::probe::publisher::{Published, PublisherResult, SENTINEL_AGAIN_NS};
 use crate::probe::record::MessageRecord;
 use crate::probe::turns::Turns;
-use crate::probe::wait::{self, NAP_NS};
+use crate::probe::wait::{self, NAP_NS, Waiter};
 
 use super::events::Book;
 use super::{Opened, failure, qos_of};
@@ -99,6 +99,7 @@ pub(in crate::probe) fn publish(context: &Context<'_>, opened: Opened, start: St
 /// Hands over what is due until everything is answered or the cell is over.
 fn pace(context: &Context<'_>, pacers: &mut [Pacer], shared: &[Arc<Shared>]) {
     let mut payloads = Payloads::new(context.plan.tag(), context.plan.payload_bytes);
+    let mut waiter = Waiter::default();
     loop {
         let now = clock::now();
         let mut until = now.plus(NAP_NS);
@@ -115,7 +116,7 @@ fn pace(context: &Context<'_>, pacers: &mut [Pacer], shared: &[Arc<Shared>]) {
         if is_full {
             thread::sleep(FULL);
         } else {
-            wait::wait(&mut [], clock::now(), until);
+            waiter.wait(&mut [], clock::now(), until);
         }
     }
     for pacer in pacers {
