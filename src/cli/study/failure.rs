@@ -124,7 +124,8 @@ impl fmt::Display for StudyFailure {
             ),
             Self::Invalid { invalid, of } => write!(
                 f,
-                "{invalid} of {of} cells are invalid: the reasons stand above and in cells.csv"
+                "{invalid} of {of} cells {} invalid: the reasons stand above and in cells.csv",
+                if *invalid == 1 { "is" } else { "are" }
             ),
         }
     }

@@ -282,7 +282,9 @@ impl Run {
                 .doubts
                 .retain(|doubt| !matches!(doubt, Doubt::NotDrained(_)));
         }
-        if let Some(at) = tally.qos2_forwarded_at() {
+        // What an invalid cell shows of the broker may be its own doing.
+        let is_sound = tally.doubts.is_empty() && seen.doubts.is_empty();
+        if let Some(at) = tally.qos2_forwarded_at().filter(|_| is_sound) {
             self.manifest.broker.qos2_forwarded_at = Some(at.into());
         }
         if let Some(step) = result.clock_step_ns {

@@ -224,9 +224,10 @@ fn invalid(experiment: &Experiment) -> Option<String> {
         many => format!(" ({many} saturated)"),
     };
     Some(format!(
-        "{} of {} are invalid{saturated} and left out: {}{more}.",
+        "{} of {} {} invalid{saturated} and left out: {}{more}.",
         grouped(invalid.len() as u64),
         counted(cells.len() as u64, "cell"),
+        if invalid.len() == 1 { "is" } else { "are" },
         named.join("; ")
     ))
 }

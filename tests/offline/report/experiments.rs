@@ -85,7 +85,7 @@ fn a_probe_is_told_in_words_and_figures() {
         "QoS 0: none of 360 lost (below 0.83 %); median delay ",
         "QoS 2 / QoS 0 2.",
         "3 blocks.",
-        "1 of 18 cells are invalid and left out: cell 5 (QoS 2, 16 B): the prober sent late",
+        "1 of 18 cells is invalid and left out: cell 5 (QoS 2, 16 B): the prober sent late",
         "cell 3: &lt;script&gt;alert(1)&lt;/script&gt;",
     ] {
         assert!(page.contains(words), "{words}");
