@@ -244,7 +244,10 @@ impl Run {
     fn note(&mut self, result: &crate::probe::CellResult, tally: &Tally) {
         let manifest = &mut self.manifest;
         let cell = result.plan.cell;
-        if let Some(at) = tally.qos2_forwarded_at() {
+        // The check before the run held PUBREL back and is certain. Messages that came before the stamp
+        // behind a PUBREL's write are none: the scheduler may let broker and receiver run first.
+        let is_open = manifest.broker.qos2_forwarded_at.is_none() && tally.doubts.is_empty();
+        if let Some(at) = tally.qos2_forwarded_at().filter(|_| is_open) {
             manifest.broker.qos2_forwarded_at = Some(at.into());
         }
         let mut note = |text: String| manifest.notes.push(format!("cell {cell}: {text}"));
