@@ -35,6 +35,19 @@ pub(crate) fn recording_paths() -> Vec<PathBuf> {
     paths
 }
 
+/// What one side has and the other has not, and the other way around; what is there twice counts
+/// twice.
+pub(crate) fn apart<T: PartialEq>(mut ones: Vec<T>, mut others: Vec<T>) -> (Vec<T>, Vec<T>) {
+    ones.retain(|one| match others.iter().position(|other| other == one) {
+        Some(at) => {
+            others.remove(at);
+            false
+        }
+        None => true,
+    });
+    (ones, others)
+}
+
 /// A file's name, for messages.
 pub(crate) fn file_name(path: &Path) -> &str {
     path.file_name().and_then(OsStr::to_str).unwrap()

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::recording::{From, Recording, connect, publish, subscribe};
+use crate::tool::recordings;
 use tempfile::TempDir;
 
 fn mqttscope() -> Command {
@@ -19,9 +20,7 @@ fn run<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Output {
 }
 
 fn own_capture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("captures")
-        .join(name)
+    recordings().join(name)
 }
 
 fn code(output: &Output) -> i32 {

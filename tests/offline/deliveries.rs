@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::conversation::instant::Instant;
 use crate::conversation::script::Step;
 use crate::conversation::wire::TimedFrame;
 use crate::conversation::{shorthand, wire};
+use crate::scripts;
 use crate::tool::{Row, table};
 use mqttscope::time::Timestamp;
 use serde::Deserialize;
@@ -219,15 +219,6 @@ fn difference(expected: &[String], seen: &[String]) -> String {
     out
 }
 
-fn scripts() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/deliveries");
-    let entries = fs::read_dir(folder).unwrap();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|end| end == "toml"));
-    paths.sort();
-    paths
-}
-
 /// Runs the analysis, and tells what is not as the script has it.
 fn compare(script: &Script) -> String {
     let scratch = tempfile::tempdir().unwrap();
@@ -297,42 +288,15 @@ fn compare_summary(expect: &Expected, summary: &Value) -> String {
     out
 }
 
-/// What is wrong with one script; empty where nothing is.
-fn failure(path: &Path) -> String {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let script: Script = match toml::from_str(&fs::read_to_string(path).unwrap()) {
-        Ok(script) => script,
-        Err(error) => return format!("{name}: {error}\n"),
-    };
-    assert!(
-        script.expect.deliveries.is_some() || script.expect.outcomes.is_some(),
-        "{name} expects nothing"
-    );
-    let difference = compare(&script);
-    if difference.is_empty() {
-        difference
-    } else {
-        format!("{name}: {}\n{difference}\n", script.about)
-    }
-}
-
 /// `DELIVERY=name` runs only the scripts whose name contains it.
 #[test]
 fn every_delivery_is_understood() {
-    let wanted = std::env::var("DELIVERY").unwrap_or_default();
-    let mut scripts = scripts();
-    scripts.retain(|path| path.to_string_lossy().contains(&wanted));
-    assert!(!scripts.is_empty(), "no script is called {wanted:?}");
-    let failures: Vec<String> = scripts
-        .iter()
-        .map(|path| failure(path))
-        .filter(|text| !text.is_empty())
-        .collect();
-    assert!(
-        failures.is_empty(),
-        "{} of {} scripts: - is missing, + was not expected\n\n{}",
-        failures.len(),
-        scripts.len(),
-        failures.concat()
-    );
+    scripts::all_hold("deliveries", "DELIVERY", |name, script: Script| {
+        assert!(
+            script.expect.deliveries.is_some() || script.expect.outcomes.is_some(),
+            "{name} expects nothing"
+        );
+        let difference = compare(&script);
+        (script.about, difference)
+    });
 }

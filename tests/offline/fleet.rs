@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::known_deliveries::{Deliveries, Delivery};
 use crate::tool::{
-    Row, file_name, json_lines, key_log_option, may_skip, mqttscope, recording_paths, recordings,
-    table,
+    Row, apart, file_name, json_lines, key_log_option, may_skip, mqttscope, recording_paths,
+    recordings, table,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -144,20 +144,7 @@ impl Analysis {
 
     fn compare(&self, absent: &str) -> usize {
         let (known, told) = (self.known(absent), self.told());
-        let without = |all: &[Delivery], others: &[Delivery]| {
-            let mut rest = others.to_vec();
-            let mut left = all.to_vec();
-            left.retain(|row| match rest.iter().position(|other| other == row) {
-                Some(at) => {
-                    rest.remove(at);
-                    false
-                }
-                None => true,
-            });
-            left
-        };
-        let missing = without(&known.rows, &told);
-        let surplus = without(&told, &known.rows);
+        let (missing, surplus) = apart(known.rows.clone(), told.clone());
         assert!(
             missing.is_empty() && surplus.is_empty(),
             "{}: {} rows expected, {} found\nmissing: {missing:#?}\nnot in the log: {surplus:#?}",

@@ -30,6 +30,7 @@ mod hostile;
 mod payloads;
 mod recordings;
 mod report;
+mod scripts;
 mod second_opinion;
 mod segmentation;
 mod snapshots;

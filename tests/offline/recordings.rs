@@ -6,7 +6,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::tool::{
-    Row, file_name, json_lines, key_log_option, mqttscope, recording_paths, recordings, table,
+    Row, apart, file_name, json_lines, key_log_option, mqttscope, recording_paths, recordings,
+    table,
 };
 use serde_json::Value;
 
@@ -183,21 +184,13 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
 
 /// Fails with what one side has and the other has not.
 fn assert_same(name: &str, what: &str, ours: Vec<String>, logged: Vec<String>) -> usize {
-    let (ours, logged) = (sorted(ours), sorted(logged));
-    let mut extra = ours.clone();
-    let mut missing = logged.clone();
-    missing.retain(|line| match extra.iter().position(|other| other == line) {
-        Some(at) => {
-            extra.remove(at);
-            false
-        }
-        None => true,
-    });
+    let count = ours.len();
+    let (missing, extra) = apart(sorted(logged), sorted(ours));
     assert!(
         missing.is_empty() && extra.is_empty(),
         "{name}: {what}\nnot found: {missing:#?}\nnot logged: {extra:#?}"
     );
-    ours.len()
+    count
 }
 
 #[test]
