@@ -2,39 +2,40 @@
 //! Without a clock: times come in.
 
 use crate::time::{TimeDelta, Timestamp};
+use crate::waiting::{Habits, Margin};
 
-/// The shortest time that the thread is awake before a departure: a timer wakes a thread of an idle
-/// machine some 50 µs late.
-const LEAST_LEAD_NS: i64 = 70_000;
-/// The longest. A virtual machine that sleeps may be woken some milliseconds late, when others have
-/// its processor.
-const MOST_LEAD_NS: i64 = 10_000_000;
+/// How long before a departure the thread is awake: a timer wakes a thread of an idle machine some 50 µs
+/// late, and one of a virtual machine some milliseconds, when others have its processor. Twice as long
+/// as that was seen to take.
+const LEAD: Habits = Habits {
+    first_ns: 70_000,
+    least_ns: 70_000,
+    most_ns: 10_000_000,
+    reserve: 1,
+    memory: 64,
+};
 /// A sleep that would be shorter is none: falling asleep and waking up take as long.
 const SHORTEST_SLEEP_NS: i64 = 20_000;
-/// The lead shrinks by this part of it with every timer that was in time.
-const SHRINK: i64 = 64;
 
 /// How long before a departure the thread stops sleeping and looks again and again. It follows how
 /// late this machine wakes a thread that sleeps.
 #[derive(Debug)]
-pub(super) struct Lead(i64);
+pub(super) struct Lead(Margin);
 
 impl Lead {
     pub(super) fn new() -> Self {
-        Self(LEAST_LEAD_NS)
+        Self(Margin::new(LEAD))
     }
 
     /// How long the thread may sleep with so much time left; `None` is not at all.
     pub(super) fn sleep(&self, left: TimeDelta) -> Option<TimeDelta> {
-        let sleep = left.as_nanos() - self.0;
+        let sleep = left.as_nanos() - self.0.nanos();
         (sleep >= SHORTEST_SLEEP_NS).then_some(TimeDelta::from_nanos(sleep))
     }
 
     /// A timer woke the thread so late.
     pub(super) fn woken(&mut self, late: TimeDelta) {
-        let wanted = late.as_nanos().saturating_mul(2);
-        let shrunk = self.0 - self.0 / SHRINK;
-        self.0 = wanted.max(shrunk).clamp(LEAST_LEAD_NS, MOST_LEAD_NS);
+        self.0.learn(late.as_nanos());
     }
 }
 
