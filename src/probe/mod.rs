@@ -5,8 +5,9 @@
 //! conditions are measured ([`blocks`]), what is in flight ([`outbound`], [`inbound`]), what is
 //! inside a message ([`payload`]), what became of it ([`record`]), and whether the measurement can
 //! be trusted ([`distrust`]). Around them is a client with stamps at the socket: one thread for
-//! all publishers, one for all subscribers (or one for both, where processors are few and nothing has
-//! a schedule), non-blocking sockets, no runtime; or, as the client under test, rumqttc. [`run_cell`] measures one condition once.
+//! all publishers, one for all subscribers (or one for both, where processors are few and nothing
+//! has a schedule), non-blocking sockets, no runtime; or, as the client under test, rumqttc.
+//! [`run_cell`] measures one condition once.
 
 pub mod blocks;
 mod cell;

@@ -145,9 +145,20 @@ fn takes_one_thread(context: &Context<'_>, publishers: &[Made]) -> bool {
     context.plan.rate.is_none() && is_local && processors <= 2
 }
 
-fn since(before: Option<CpuTimes>) -> Option<CpuTimes> {
-    let after = CpuTimes::of_this_thread()?;
-    Some(after.since(before?))
+/// Serves these sides on this thread; gives what it took of the processor, and its turns.
+fn serve<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    context: &'scope Context<'scope>,
+    sides: &mut [&mut dyn rounds::Side<'scope>],
+    mut waiter: Waiter,
+) -> (Option<CpuTimes>, Turns) {
+    wait::tune_thread();
+    let before = CpuTimes::of_this_thread();
+    let mut turns = Turns::default();
+    rounds::run(scope, context, sides, &mut waiter, &mut turns);
+    let after = CpuTimes::of_this_thread();
+    let cpu = before.zip(after).map(|(before, after)| after.since(before));
+    (cpu, turns)
 }
 
 fn publish<'scope>(
@@ -156,20 +167,10 @@ fn publish<'scope>(
     made: Vec<Made>,
     started: Stamp,
 ) -> Published {
-    wait::tune_thread();
-    let before = CpuTimes::of_this_thread();
-    let mut turns = Turns::default();
     let mut publishers = Publishers::new(context, made, started);
-    let mut waiter = Waiter::default();
-    rounds::run(
-        scope,
-        context,
-        &mut [&mut publishers],
-        &mut waiter,
-        &mut turns,
-    );
+    let (cpu, turns) = serve(scope, context, &mut [&mut publishers], Waiter::default());
     Published {
-        cpu: since(before),
+        cpu,
         publishers: publishers.end(),
         turns,
     }
@@ -181,20 +182,10 @@ fn subscribe<'scope>(
     made: Vec<Made>,
     counts: &[u32],
 ) -> Received {
-    wait::tune_thread();
-    let before = CpuTimes::of_this_thread();
-    let mut turns = Turns::default();
     let mut subscribers = Subscribers::new(context, made, counts);
-    let mut waiter = Waiter::default();
-    rounds::run(
-        scope,
-        context,
-        &mut [&mut subscribers],
-        &mut waiter,
-        &mut turns,
-    );
+    let (cpu, turns) = serve(scope, context, &mut [&mut subscribers], Waiter::default());
     Received {
-        cpu: since(before),
+        cpu,
         subscribers: subscribers.end(),
         turns,
     }
@@ -208,16 +199,11 @@ fn both<'scope>(
     counts: &[u32],
     started: Stamp,
 ) -> (Published, Received) {
-    wait::tune_thread();
-    let before = CpuTimes::of_this_thread();
-    let mut turns = Turns::default();
     let mut subscribers = Subscribers::new(context, subscribers, counts);
     let mut publishers = Publishers::new(context, publishers, started);
-    let mut waiter = Waiter::eager();
     // What came is stamped before more is sent.
     let sides: &mut [&mut dyn rounds::Side<'scope>] = &mut [&mut subscribers, &mut publishers];
-    rounds::run(scope, context, sides, &mut waiter, &mut turns);
-    let cpu = since(before);
+    let (cpu, turns) = serve(scope, context, sides, Waiter::eager());
     let published = Published {
         publishers: publishers.end(),
         cpu,

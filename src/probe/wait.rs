@@ -70,7 +70,7 @@ impl Waiter {
     #[inline]
     pub(super) fn wait(&mut self, sockets: &mut [PollFd<'_>], now: Stamp, until: Stamp) -> bool {
         let left = until.since(now);
-        let is_eager = self.eager_ns > 0 && now.since(self.happened) < self.eager_ns;
+        let is_eager = now.since(self.happened) < self.eager_ns;
         if left <= self.margin.nanos() || is_eager {
             let is_ready = poll(sockets, 0);
             if is_ready {
