@@ -175,8 +175,8 @@ impl Deliveries {
         if self.young.len() >= kept.saturating_add(YOUNG) {
             // Three of four at least are of messages that are gone.
             let messages = &self.messages;
-            let is_held = |place, id| messages.get(place).is_some_and(|m| m.id as u32 == id);
-            self.young.retain(|&(place, id)| is_held(place, id));
+            self.young
+                .retain(|&young| Self::young_of(messages, young).is_some());
         }
         self.young.push_back((place, id as u32));
         Some(Tag {

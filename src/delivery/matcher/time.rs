@@ -3,6 +3,7 @@
 use crate::time::{TimeDelta, Timestamp};
 
 use super::super::message::{Expectation, Message, Origin, Stage};
+use super::super::slab::Slab;
 use super::super::topic::Undecided;
 use super::super::{Basis, DeliveryOutcome, DeliveryRecord, Observer};
 use super::outbound::missing;
@@ -38,8 +39,12 @@ impl Deliveries {
     }
 
     /// A message in the order of time, unless it is gone.
-    pub(super) fn young(&self, (place, id): (u32, u32)) -> Option<&Message> {
-        let message = self.messages.get(place)?;
+    pub(super) fn young(&self, young: (u32, u32)) -> Option<&Message> {
+        Self::young_of(&self.messages, young)
+    }
+
+    pub(super) fn young_of(messages: &Slab<Message>, (place, id): (u32, u32)) -> Option<&Message> {
+        let message = messages.get(place)?;
         (message.id as u32 == id).then_some(message)
     }
 
