@@ -64,7 +64,7 @@ fn main() {
         eprintln!("skipped: there is no mosquitto");
         return;
     };
-    let host = host_record();
+    let host = host_record(false);
     println!(
         "{} x {}, kernel {}; mosquitto with NODELAY on the loopback",
         host.cpus,

@@ -79,6 +79,7 @@ pub mod memory;
 pub mod mqtt;
 pub mod payload;
 pub mod probe;
+pub mod processors;
 pub mod proxy;
 pub mod report;
 pub mod results;

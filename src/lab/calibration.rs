@@ -13,8 +13,8 @@ use super::host::{Direction, Link, Toward};
 use super::impairment::{Impairment, Jitter, Loss};
 use super::profiles::Profile;
 use super::relay::Clock;
-use super::sys::{self, Schedule};
 use super::testbed::Testbed;
+use crate::processors::{self, Schedule};
 use crate::stats::{Proportion, wilson};
 
 /// By how much a median delay may miss its setting, in nanoseconds: 0.2 ms.
@@ -283,8 +283,8 @@ impl Flight {
 
 /// Before all but the emulator's thread, or as near to that as the system allows.
 fn take_precedence() {
-    sys::raise_ordinary_priority();
-    sys::set_schedule(Schedule::InTurns);
+    processors::raise_ordinary_priority();
+    processors::set_schedule(Schedule::InTurns);
 }
 
 fn now_ns() -> i64 {

@@ -23,8 +23,8 @@ use super::host::{Direction, Host, Link, Toward};
 use super::impairment::Impairment;
 use super::pacing::{Lead, Naps};
 use super::profiles::{Profile, ProfileError};
-use super::sys::{self, Schedule};
 use super::taps::TapSink;
+use crate::processors::{self, Schedule};
 use crate::time::{TimeDelta, Timestamp};
 
 /// Packets that are taken from one device before the others have their turn.
@@ -226,8 +226,8 @@ impl Worker {
     fn run(&mut self) {
         // Where these are refused, departures are less exact, which calibration shows.
         let _ = prctl::set_timerslack(1);
-        sys::raise_ordinary_priority();
-        self.naps = sys::set_schedule(Schedule::First).then(|| Naps::new(self.clock.now()));
+        processors::raise_ordinary_priority();
+        self.naps = processors::set_schedule(Schedule::First).then(|| Naps::new(self.clock.now()));
         loop {
             let turn = self.turn();
             match self.wait(&turn) {

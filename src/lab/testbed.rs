@@ -19,6 +19,7 @@ use super::profiles::{Profile, ProfileError};
 use super::relay::{Clock, Relay};
 use super::run_directory::RunDirectory;
 use super::taps::{self, TapCounters, TapWriter};
+use crate::processors::KeepAwake;
 use crate::time::Timestamp;
 
 /// How a lab is built.
@@ -37,7 +38,7 @@ pub struct TestbedSettings {
 /// over all others, or takes it away again; says whether the system allows that. A measurement that
 /// waits for a processor measures this machine.
 pub fn set_precedence(on: bool) -> bool {
-    use super::sys::{Schedule, set_schedule};
+    use crate::processors::{Schedule, set_schedule};
     set_schedule(if on {
         Schedule::InTurns
     } else {
@@ -48,13 +49,15 @@ pub fn set_precedence(on: bool) -> bool {
 /// Three hosts in network namespaces, and the links between them.
 ///
 /// Nothing of it has a name outside this process: namespaces and devices go with it, however it
-/// ends. Dropping it ends the emulation.
+/// ends. Dropping it ends the emulation. Meanwhile the machine's processors are kept awake
+/// ([`KeepAwake`]).
 pub struct Testbed {
     relay: Relay,
     hosts: Arc<[Namespace; 3]>,
     device: DeviceKind,
     tap_writer: Option<TapWriter>,
     directory: RunDirectory,
+    _awake: KeepAwake,
 }
 
 /// What became of all packets.
@@ -126,6 +129,7 @@ impl Testbed {
             device,
             tap_writer: None,
             directory,
+            _awake: KeepAwake::begin(),
         })
     }
 

@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Duration;
 
+use crate::processors::KeepAwake;
+
 use super::cell::{CellProgress, Clients};
 use super::clock::{self, Stamp};
 use super::error::CellError;
@@ -69,6 +71,8 @@ pub(super) fn measure<'scope>(
         .map(|number| plan.offsets(number).len() as u32)
         .collect();
     let total = counts.iter().map(|count| u64::from(*count)).sum();
+    // As fast as can be nobody waits for long, and threads that yield would yield to these.
+    let _awake = plan.rate.map(|_| KeepAwake::begin());
     let threads = start(scope, context, clients, (counts, started)).map_err(|error| {
         context.stop.store(true, Ordering::Relaxed);
         CellError::Thread(error.to_string())

@@ -85,7 +85,7 @@ pub(super) fn new(plan: &RunPlan, settings: &Settings, epoch: Epoch, started_ns:
         blocks: design.repetitions,
         cells_planned: u32::try_from(design.cells().len()).unwrap_or(u32::MAX),
         cells_finished: 0,
-        host: host_record(),
+        host: host_record(base.rate.is_some()),
         clock: ClockRecord {
             source: "CLOCK_MONOTONIC".into(),
             epoch_offset_ns: epoch.offset_ns,

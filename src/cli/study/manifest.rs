@@ -21,7 +21,7 @@ pub(super) fn new(settings: &Settings, epoch: Epoch, started_ns: i64) -> Manifes
         warmup: u64::from(warmup),
         blocks: settings.design.blocks,
         cells_planned: u32::try_from(settings.design.cells.len()).unwrap_or(u32::MAX),
-        host: host_record(),
+        host: host_record(true),
         clock: ClockRecord {
             source: "CLOCK_MONOTONIC".into(),
             epoch_offset_ns: epoch.offset_ns,

@@ -71,6 +71,9 @@ pub struct HostRecord {
     pub cpus: u64,
     /// What the processor calls itself.
     pub cpu_model: Option<String>,
+    /// Whether idle processors were kept from falling asleep while cells were measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_awake: Option<bool>,
 }
 
 /// The clocks that stamped.

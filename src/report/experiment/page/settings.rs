@@ -76,6 +76,10 @@ fn run(experiment: &Experiment) -> impl Iterator<Item = (String, String)> {
             Some(format!("{} {} {}", host.os, host.kernel, host.architecture)),
         ),
         ("processors", Some(format!("{} × {model}", host.cpus))),
+        (
+            "processors kept awake",
+            host.kept_awake.map(|kept| yes_or_no(kept).to_owned()),
+        ),
         ("clock", Some(clock.source.clone())),
         ("clock error between both ends", Some(delta(clock.error_ns))),
         (
@@ -88,13 +92,16 @@ fn run(experiment: &Experiment) -> impl Iterator<Item = (String, String)> {
         .filter_map(|(name, fact)| Some((name.to_owned(), fact?)))
 }
 
+fn yes_or_no(is: bool) -> &'static str {
+    if is { "yes" } else { "no" }
+}
+
 /// A value of JSON as people write it; nanoseconds in a unit that reads well.
 fn shown(name: &str, value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => "–".to_owned(),
-        Value::Bool(true) => "yes".to_owned(),
-        Value::Bool(false) => "no".to_owned(),
+        Value::Bool(is) => yes_or_no(*is).to_owned(),
         Value::Number(number) if name.ends_with("ns") => match number.as_i64() {
             Some(nanos) => TimeDelta::from_nanos(nanos).to_string(),
             None => number.to_string(),
