@@ -5,6 +5,8 @@
     reason = "a process of a test tells another one where it is"
 )]
 
+#[path = "support/mosquitto.rs"]
+mod mosquitto;
 #[path = "lab/study.rs"]
 mod study;
 #[path = "common/tool.rs"]

@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use super::mosquitto::Mosquitto;
 use super::tool::{self, Row};
 use super::{have_mosquitto, testbed};
 
@@ -228,6 +229,57 @@ fn a_proxy_needs_no_rights_and_loses_no_packets() {
         );
     }
     assert!(!home.path().join("out/captures").exists());
+}
+
+/// Wi-Fi and other people's brokers: main's cells, through the broker as it is.
+#[test]
+fn a_broker_that_is_there_is_measured_over_its_own_network() {
+    let Some(broker) = Mosquitto::anonymous() else {
+        tool::may_skip("mosquitto");
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let plan = PLAN.to_owned() + "[packet_loss]\n[combench]\n";
+    let url = broker.url();
+    let arguments = ["plan.toml", "-o", "out", "--broker", &url, "--link", "wifi"];
+    let notes = stderr(&succeeds(study(home.path(), &plan, &arguments)));
+    for part in ["packet_loss", "outage", "combench"] {
+        let note = format!("a real network does what it does: [{part}] is left out");
+        assert!(notes.contains(&note), "{notes}");
+    }
+    let rows = cells(&home.path().join("out"));
+    assert_eq!(rows.len(), 3 * 4);
+    for row in &rows {
+        assert_eq!((&*row["part"], &*row["link"]), ("main", "wifi"));
+        assert_eq!(
+            number(row, "delivered") + number(row, "late"),
+            24,
+            "{row:?}"
+        );
+        assert_eq!(row["wire_messages"], "");
+    }
+    assert!(!home.path().join("out/captures").exists());
+    let manifest = std::fs::read_to_string(home.path().join("out/manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(manifest["broker"]["name"], "mosquitto");
+    assert_eq!(manifest["broker"]["url"], url);
+    assert_eq!(manifest["broker"]["qos2_forwarded_at"], "PUBREL");
+
+    // Nothing is spoken in plain text that TLS was asked for, and nothing begun that cannot work.
+    let over_tls = url.replace("mqtt://", "mqtts://");
+    for (arguments, message) in [
+        (&["--broker", &over_tls][..], "TLS"),
+        (&["--broker", "mqtt://127.0.0.1:1"], "refused"),
+        (&["--broker", &url, "--credentials", "none"], "none"),
+        (&["--ca", "ca.pem"], "are for the broker of --broker"),
+    ] {
+        let mut command = study(home.path(), &plan, &["plan.toml", "-o", "not"]);
+        let output = command.args(arguments).output().unwrap();
+        assert!(!output.status.success());
+        let text = stderr(&output);
+        assert!(text.contains(message), "{arguments:?}: {text}");
+        assert!(!home.path().join("not").exists(), "{arguments:?}");
+    }
 }
 
 #[test]

@@ -140,6 +140,28 @@ pub(super) struct DesignArgs {
     pub(super) topic_prefix: String,
 }
 
+/// How client and broker know each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(default)]
+pub(in crate::cli) struct SecurityArgs {
+    /// Trust these CAs (PEM) instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) ca: Option<PathBuf>,
+
+    /// The client's certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(in crate::cli) cert: Option<PathBuf>,
+
+    /// The key of the client's certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(in crate::cli) key: Option<PathBuf>,
+
+    /// A file with the user name in its first line and the password in its second; otherwise
+    /// MQTTSCOPE_USERNAME and MQTTSCOPE_PASSWORD have them
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) credentials: Option<PathBuf>,
+}
+
 /// How the broker is spoken with.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
@@ -153,22 +175,8 @@ pub(super) struct ConnectionArgs {
     #[arg(long, value_enum)]
     pub(super) mqtt: Option<Version>,
 
-    /// Trust these CAs (PEM) instead of the system's
-    #[arg(long, value_name = "FILE")]
-    pub(super) ca: Option<PathBuf>,
-
-    /// The client's certificate (PEM)
-    #[arg(long, value_name = "FILE", requires = "key")]
-    pub(super) cert: Option<PathBuf>,
-
-    /// The key of the client's certificate (PEM)
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    pub(super) key: Option<PathBuf>,
-
-    /// A file with the user name in its first line and the password in its second; otherwise
-    /// MQTTSCOPE_USERNAME and MQTTSCOPE_PASSWORD have them
-    #[arg(long, value_name = "FILE")]
-    pub(super) credentials: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) security: SecurityArgs,
 
     /// Keep sessions when a connection is lost, and resume them (so with --outage and --reset)
     #[arg(long)]

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::probe::check::{Judgement, Verdict};
 use crate::probe::clock::Epoch;
 use crate::probe::design::Design;
 use crate::probe::{ClientKind, host_record};
-use crate::results::{BrokerRecord, ClockRecord, Manifest, PROBE_SCHEMA};
+use crate::results::{BrokerRecord, ClockRecord, Manifest, PROBE_SCHEMA, escape};
 
-use super::args::{Client, ConnectionArgs, FaultArgs, Forwarding, ProbeArgs, Version};
+use super::args::{
+    Client, ConnectionArgs, FaultArgs, Forwarding, ProbeArgs, SecurityArgs, Version,
+};
+use super::check;
 use super::settings::Settings;
 
 /// Everything that is needed to go on with a run, but for user name and password.
@@ -40,9 +44,9 @@ impl RunPlan {
                 "3.1.1"
             }
             .to_owned(),
-            ca: connection.ca.clone(),
-            cert: connection.cert.clone(),
-            key: connection.key.clone(),
+            ca: connection.security.ca.clone(),
+            cert: connection.security.cert.clone(),
+            key: connection.security.key.clone(),
             connect_timeout: connection.connect_timeout.clone(),
             design: settings.design.clone(),
         }
@@ -60,10 +64,12 @@ impl RunPlan {
             } else {
                 Version::V311
             }),
-            ca: self.ca.clone(),
-            cert: self.cert.clone(),
-            key: self.key.clone(),
-            credentials: typed.credentials.clone(),
+            security: SecurityArgs {
+                ca: self.ca.clone(),
+                cert: self.cert.clone(),
+                key: self.key.clone(),
+                credentials: typed.security.credentials.clone(),
+            },
             keep_session: self.design.base.keep_session,
             connect_timeout: self.connect_timeout.clone(),
         }
@@ -117,9 +123,31 @@ fn client_notes(client: ClientKind) -> Vec<String> {
     notes.iter().map(|note| (*note).to_owned()).collect()
 }
 
+/// Keeps what was asked of the broker before the run.
+pub(in crate::cli) fn learn_broker(manifest: &mut Manifest, verdicts: Vec<Verdict>) {
+    for verdict in verdicts {
+        let (check, value) = (verdict.check, verdict.value.clone());
+        if let (check::FORWARDING, Some(at)) = (check, value.as_str()) {
+            manifest.broker.qos2_forwarded_at = Some(at.to_uppercase());
+        }
+        if let ("version", Some(version)) = (check, value.as_str()) {
+            if let Some(name) = broker_name(version) {
+                manifest.broker.name = name.to_owned();
+            }
+            manifest.broker.version = Some(escape(version.as_bytes()).into_owned());
+        }
+        if verdict.judgement == Judgement::Warning {
+            let answer = escape(verdict.answer.as_bytes());
+            let note = format!("{}: {answer}", verdict.title);
+            manifest.notes.push(note);
+        }
+        manifest.checks.insert(check.to_owned(), value);
+    }
+}
+
 /// The name in what a broker says of its version, such as `mosquitto version 2.0.11`: the plain word
 /// before "version".
-pub(super) fn broker_name(version: &str) -> Option<&str> {
+fn broker_name(version: &str) -> Option<&str> {
     const LONGEST: usize = 40;
     let (name, _) = version.split_once(" version ")?;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);

@@ -6,8 +6,9 @@ mod beside;
 mod check;
 mod failure;
 mod faults;
-mod manifest;
+pub(super) mod manifest;
 pub(super) mod progress;
+mod security;
 mod settings;
 mod site;
 pub(super) mod store;
@@ -19,21 +20,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::probe::check::{Judgement, quick};
+use crate::probe::check::quick;
 use crate::probe::clock::{self, Epoch};
 use crate::probe::rows::{self, Labels};
 use crate::probe::tally::Tally;
 use crate::probe::{self, blocks::Placed};
 use crate::probe::{CellError, CellPlan, run_cell};
-use crate::results::{CellRow, Manifest, PROBE_SCHEMA, escape};
+use crate::results::{CellRow, Manifest, PROBE_SCHEMA};
 
 use super::error::Failure;
 use super::experiment::SAMPLE_BYTES;
 use super::output::free_bytes;
 use super::terminal::complain;
 
-pub(super) use args::ProbeArgs;
+pub(super) use args::{ProbeArgs, SecurityArgs};
 pub(super) use failure::ProbeFailure;
+pub(super) use security::security;
 
 use baseline::Floor;
 use beside::Beside;
@@ -143,24 +145,8 @@ impl Run {
             return;
         }
         let site = check::site(&self.settings, &design.base.topic_prefix);
-        for verdict in quick(&site, design.qos.contains(&2)) {
-            let (check, value) = (verdict.check, verdict.value.clone());
-            if let (check::FORWARDING, Some(at)) = (check, value.as_str()) {
-                self.manifest.broker.qos2_forwarded_at = Some(at.to_uppercase());
-            }
-            if let ("version", Some(version)) = (check, value.as_str()) {
-                if let Some(name) = manifest::broker_name(version) {
-                    self.manifest.broker.name = name.to_owned();
-                }
-                self.manifest.broker.version = Some(escape(version.as_bytes()).into_owned());
-            }
-            if verdict.judgement == Judgement::Warning {
-                let answer = escape(verdict.answer.as_bytes());
-                let note = format!("{}: {answer}", verdict.title);
-                self.manifest.notes.push(note);
-            }
-            self.manifest.checks.insert(check.to_owned(), value);
-        }
+        let verdicts = quick(&site, design.qos.contains(&2));
+        manifest::learn_broker(&mut self.manifest, verdicts);
     }
 
     /// The tool's own floor. Where the embedded broker is measured anyway there is no other.

@@ -1,6 +1,5 @@
 //! Arguments of `mqttscope probe`, checked once, as what the run works with.
 
-use std::fs;
 use std::time::Duration;
 
 use crate::cli::error::Failure;
@@ -9,8 +8,7 @@ use crate::cli::settings::duration;
 use crate::mqtt::{ProtocolLevel, topic};
 use crate::probe::design::Design;
 use crate::probe::{
-    Arrivals, BrokerUrl, CellPlan, ClientKind, Credentials, Dialect, Extent, Limits, Tls, TlsFiles,
-    is_loopback,
+    Arrivals, BrokerUrl, CellPlan, ClientKind, Dialect, Extent, Limits, is_loopback,
 };
 use crate::results::Formulas;
 
@@ -19,6 +17,7 @@ use super::args::{
 };
 use super::failure::ProbeFailure;
 use super::manifest::RunPlan;
+use super::security::security;
 use super::site::Site;
 
 /// What a run works with.
@@ -121,27 +120,14 @@ fn dialect(
     arguments: &ConnectionArgs,
     timeout: Duration,
 ) -> Result<Dialect, Failure> {
-    let files = TlsFiles {
-        ca: arguments.ca.clone(),
-        certificate: arguments.cert.clone(),
-        key: arguments.key.clone(),
-    };
-    if !url.tls && files != TlsFiles::default() {
-        return Err(ProbeFailure::Plan(
-            "--ca, --cert and --key are for TLS: write mqtts:// for mqtt://".into(),
-        )
-        .into());
-    }
-    let tls = (url.tls)
-        .then(|| Tls::new(&url.host, &files).map_err(ProbeFailure::Tls))
-        .transpose()?;
+    let (tls, credentials) = security(url, &arguments.security)?;
     Ok(Dialect {
         level: match version(arguments)? {
             Version::V311 => ProtocolLevel::V3_1_1,
             Version::V5 => ProtocolLevel::V5,
         },
         tls,
-        credentials: credentials(arguments)?,
+        credentials,
         timeout,
     })
 }
@@ -156,26 +142,6 @@ pub(super) fn version(arguments: &ConnectionArgs) -> Result<Version, Failure> {
         (Client::Rumqttc, _) => Ok(Version::V311),
         (Client::Measuring, version) => Ok(version.unwrap_or(Version::V5)),
     }
-}
-
-fn credentials(arguments: &ConnectionArgs) -> Result<Credentials, Failure> {
-    if let Some(path) = &arguments.credentials {
-        let text = fs::read_to_string(path).map_err(|source| ProbeFailure::Credentials {
-            path: path.clone(),
-            source,
-        })?;
-        let mut lines = text.lines().map(|line| line.trim_end_matches('\r'));
-        let mut next = || lines.next().filter(|line| !line.is_empty());
-        return Ok(Credentials {
-            user_name: next().map(str::to_owned),
-            password: next().map(str::to_owned),
-        });
-    }
-    let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
-    Ok(Credentials {
-        user_name: variable("MQTTSCOPE_USERNAME"),
-        password: variable("MQTTSCOPE_PASSWORD"),
-    })
 }
 
 fn design(arguments: &ProbeArgs, seed: u64) -> Result<Design, Failure> {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::cli::probe::SecurityArgs;
+
 #[derive(Debug, Args)]
 pub(in crate::cli) struct StudyArgs {
     /// What to measure (TOML); without it, the default plan
@@ -83,6 +85,10 @@ pub(super) struct PlaceArgs {
         requires = "broker"
     )]
     pub(super) link: String,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(super) security: SecurityArgs,
 
     /// Start this broker on the broker's host instead of mosquitto; it has to listen at
     /// $MQTTSCOPE_BROKER_ADDRESS, port $MQTTSCOPE_BROKER_PORT

@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use super::args::StudyArgs;
 use super::failure::StudyFailure;
@@ -15,23 +14,21 @@ use super::{manifest, summary};
 use crate::cli::error::Failure;
 use crate::cli::experiment::SAMPLE_BYTES;
 use crate::cli::output::free_bytes;
+use crate::cli::probe::manifest::learn_broker;
 use crate::cli::probe::progress::{self, Progress};
 use crate::cli::probe::store::{Earlier, Store};
 use crate::cli::terminal::complain;
 use crate::evaluation::{self, Messages};
 use crate::lab;
-use crate::mqtt::ProtocolLevel;
+use crate::probe::check::{Site, quick};
 use crate::probe::clock::{self, Epoch};
 use crate::probe::distrust::Doubt;
 use crate::probe::rows::{self, Labels};
 use crate::probe::tally::Tally;
-use crate::probe::{CellError, CellResult, Credentials, Dialect, run_cell};
+use crate::probe::{self, CellError, CellResult, Dialect, Direct, run_cell};
 use crate::results::{CellRow, Formulas, Manifest, STUDY_SCHEMA, SampleRow};
 use crate::study::{Bed, CellPackets, Seen, StudyCell, StudyError, file_name, judge, keep};
 use crate::time::TimeDelta;
-
-/// How long a client waits for an answer when it connects.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) fn run(arguments: &StudyArgs) -> Result<(), Failure> {
     let mut run = Run::new(arguments)?;
@@ -66,9 +63,24 @@ pub(super) fn announcement(settings: &Settings) -> String {
     )
 }
 
+/// Learns which broker it is that somebody else runs.
+fn ask(manifest: &mut Manifest, broker: &Direct, dialect: &Dialect, settings: &Settings) {
+    let cells = &settings.design.cells;
+    let Some(first) = cells.first() else { return };
+    let site = Site {
+        connector: broker,
+        dialect,
+        topic_prefix: &first.plan.topic_prefix,
+        run: rand::random(),
+    };
+    let with_qos2 = cells.iter().any(|cell| cell.plan.qos == 2);
+    learn_broker(manifest, quick(&site, with_qos2));
+}
+
 /// A run under way.
 struct Run {
     settings: Settings,
+    dialect: Dialect,
     manifest: Manifest,
     epoch: Epoch,
     bed: Bed,
@@ -92,6 +104,7 @@ impl Run {
             Some((path, earlier)) => Settings::of(run_plan(&earlier.manifest, path)?)?,
             None => Settings::new(arguments)?,
         };
+        let dialect = settings.dialect()?;
         // Before any thread is started.
         let rights = super::rights(&settings).map_err(|error| failure(&[], &settings, error))?;
         let real_time = settings.is_emulated() && lab::set_precedence(true);
@@ -112,6 +125,10 @@ impl Run {
             .as_ref()
             .map(|(_, e)| e.cells.clone())
             .unwrap_or_default();
+        if let (Some(first), Some(broker)) = (settings.design.cells.first(), settings.network()?) {
+            probe::knock(&first.plan, &dialect, &broker)
+                .map_err(|error| failure(&rows, &settings, StudyError::Cell(error)))?;
+        }
         // Whatever is wrong with the directory shows before anything takes time.
         let mut store = match &earlier {
             Some((path, earlier)) => Store::resume(path, earlier, Formulas::Guard, &manifest)?,
@@ -132,10 +149,14 @@ impl Run {
         let (bed, broker) = Bed::new(&settings.bed(epoch.offset_ns)?)
             .map_err(|error| failure(&rows, &settings, error))?;
         manifest::built(&mut manifest, rights, bed.device(), broker);
+        if let Bed::Network(broker) = &bed {
+            ask(&mut manifest, broker, &dialect, &settings);
+        }
         let priority = if real_time { "real-time" } else { "ordinary" };
         manifest.options.insert("priority".into(), priority.into());
         Ok(Self {
             settings,
+            dialect,
             manifest,
             epoch,
             bed,
@@ -231,16 +252,10 @@ impl Run {
         cell: &StudyCell,
         progress: &Progress,
     ) -> Result<CellResult, StudyError> {
-        let dialect = Dialect {
-            level: ProtocolLevel::V5,
-            tls: None,
-            credentials: Credentials::default(),
-            timeout: ANSWER_WITHIN,
-        };
         let connector = self.bed.connector(cell);
         let (mut begun, mut trouble) = (false, None);
         let (bed, interrupt) = (&mut self.bed, &self.interrupt);
-        let result = run_cell(&cell.plan, &dialect, &*connector, &mut |state| {
+        let result = run_cell(&cell.plan, &self.dialect, &*connector, &mut |state| {
             if !std::mem::replace(&mut begun, true)
                 && let Err(error) = bed.disturb(cell)
             {
@@ -282,9 +297,15 @@ impl Run {
                 .doubts
                 .retain(|doubt| !matches!(doubt, Doubt::NotDrained(_)));
         }
-        // What an invalid cell shows of the broker may be its own doing.
+        // What an invalid cell shows of the broker may be its own doing. The check of a broker on a real
+        // network held PUBREL back, and is certain.
         let is_sound = tally.doubts.is_empty() && seen.doubts.is_empty();
-        if let Some(at) = tally.qos2_forwarded_at().filter(|_| is_sound) {
+        let is_certain =
+            matches!(self.bed, Bed::Network(_)) && self.manifest.broker.qos2_forwarded_at.is_some();
+        if let Some(at) = tally
+            .qos2_forwarded_at()
+            .filter(|_| is_sound && !is_certain)
+        {
             self.manifest.broker.qos2_forwarded_at = Some(at.into());
         }
         if let Some(step) = result.clock_step_ns {

@@ -9,9 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::args::{LabKind, PlaceArgs, StudyArgs};
 use super::failure::StudyFailure;
 use crate::cli::error::Failure;
+use crate::cli::probe::{SecurityArgs, security};
 use crate::lab::DeviceKind;
-use crate::probe::{BrokerUrl, Direct};
+use crate::mqtt::ProtocolLevel;
+use crate::probe::{BrokerUrl, Credentials, Dialect, Direct};
 use crate::study::{BedSettings, Design, Place, Plan};
+
+/// How long a client waits for an answer when it connects.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Everything that is needed to go on with a run, or to analyse it again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,6 +43,10 @@ impl Settings {
             plan.seed = seed;
         }
         let place = arguments.place.clone();
+        if place.broker.is_none() && place.security != SecurityArgs::default() {
+            let text = "--ca, --cert, --key and --credentials are for the broker of --broker";
+            return Err(StudyFailure::NothingLeft(text).into());
+        }
         let settings = Self::of(RunPlan {
             plan: fit(plan, &place)?,
             place,
@@ -64,8 +73,8 @@ impl Settings {
     pub(super) fn bed(&self, epoch_offset_ns: i64) -> Result<BedSettings, Failure> {
         let place = &self.run.place;
         Ok(BedSettings {
-            place: match (&place.broker, place.lab) {
-                (Some(url), _) => Place::Network(direct(url)?),
+            place: match (self.network()?, place.lab) {
+                (Some(broker), _) => Place::Network(broker),
                 (None, LabKind::Proxy) => Place::Proxy,
                 (None, LabKind::Auto) => Place::Lab(None),
                 (None, LabKind::Tun) => Place::Lab(Some(DeviceKind::Tun)),
@@ -74,6 +83,27 @@ impl Settings {
             broker: self.run.plan.broker.clone(),
             broker_command: place.broker_command.clone(),
             epoch_offset_ns,
+        })
+    }
+
+    /// The real network, where that is measured.
+    pub(super) fn network(&self) -> Result<Option<Direct>, Failure> {
+        let url = self.run.place.broker.as_deref();
+        url.map(|url| Ok(direct(&broker_url(url)?))).transpose()
+    }
+
+    /// How clients speak with the broker.
+    pub(super) fn dialect(&self) -> Result<Dialect, Failure> {
+        let place = &self.run.place;
+        let (tls, credentials) = match &place.broker {
+            Some(url) => security(&broker_url(url)?, &place.security)?,
+            None => (None, Credentials::default()),
+        };
+        Ok(Dialect {
+            level: ProtocolLevel::V5,
+            tls,
+            credentials,
+            timeout: ANSWER_WITHIN,
         })
     }
 
@@ -91,17 +121,20 @@ fn read(path: &Path) -> Result<Plan, Failure> {
     Ok(Plan::parse(&text).map_err(StudyFailure::Plan)?)
 }
 
-fn direct(text: &str) -> Result<Direct, Failure> {
+fn broker_url(text: &str) -> Result<BrokerUrl, Failure> {
     let url = |error| StudyFailure::Url {
         text: text.to_owned(),
         error,
     };
-    let parsed: BrokerUrl = text.parse().map_err(url)?;
-    Ok(Direct {
-        host: parsed.host,
-        port: parsed.port,
-        timeout: Duration::from_secs(10),
-    })
+    Ok(text.parse().map_err(url)?)
+}
+
+fn direct(url: &BrokerUrl) -> Direct {
+    Direct {
+        host: url.host.clone(),
+        port: url.port,
+        timeout: ANSWER_WITHIN,
+    }
 }
 
 /// Leaves out what the network cannot do, and says so.
