@@ -7,9 +7,11 @@ use crate::stream::{Passed, Piece};
 use crate::tcp::{Chunk, Connection, Direction, Gap};
 
 use super::carrier::{Carrier, Step};
+use super::core::Core;
 use super::flow::{Mark, MqttFlow, Slot};
 use super::options::Options;
-use super::pipeline::{Books, Core, Found, Tee, frame_packets, packet, stands_at_broker};
+use super::packets::{Books, Found, frame_packets, packet, stands_at_broker};
+use super::tee::Tee;
 use super::{BytesEvent, CarrierEvent, GapEvent, Observer};
 
 impl Options {

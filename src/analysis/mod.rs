@@ -14,17 +14,20 @@
 
 mod carried;
 mod carrier;
+mod core;
 mod detect;
 mod flow;
 mod lints;
 mod missed;
 mod options;
+mod packets;
 mod pipeline;
 mod ports;
 pub mod rows;
 mod schemas;
 mod summary;
 mod tables;
+mod tee;
 mod totals;
 
 use crate::delivery::DeliveryRecord;

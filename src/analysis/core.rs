@@ -1,0 +1,496 @@
+//! From the events of TCP connections to those of MQTT.
+
+use crate::delivery::Deliveries;
+use crate::mqtt::stream::{Input, Output};
+use crate::session::Sessions;
+use crate::tcp::{Chunk, Connection, Direction, EndReason, Event, Gap};
+use crate::time::Timestamp;
+
+use super::carrier::Scratches;
+use super::flow::{Mark, MqttFlow, Slot, confirm};
+use super::missed::MissedFrames;
+use super::options::{Options, Transport};
+use super::packets::{Books, Found, frame_packets, packet, stands_at_broker};
+use super::ports::PortTraffic;
+use super::tee::{Matched, Tee};
+use super::totals::Totals;
+use super::{BytesEvent, ConnectionEvent, GapEvent, Observer, Vantage};
+
+/// How many connections' memory is kept for the next ones.
+const SPARE: usize = 256;
+
+/// Everything above the TCP streams.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) options: Options,
+    pub(super) slots: Vec<Slot>,
+    /// Memory of connections that are gone, for those that come.
+    #[allow(clippy::vec_box, reason = "what is spare keeps its place in memory")]
+    spare: Vec<Box<MqttFlow>>,
+    pub(super) sessions: Sessions,
+    pub(super) deliveries: Option<Deliveries>,
+    /// PUBLISH packets told of.
+    pub(super) messages: u64,
+    pub(super) totals: Totals,
+    pub(super) other: PortTraffic,
+    /// Bytes of unfinished packets in all streams together.
+    pub(super) buffered: usize,
+    /// Streams that were told to keep less.
+    pub(super) limited_streams: u64,
+    /// Bytes that wait in what carries MQTT, on all connections together.
+    pub(super) carried: usize,
+    pub(super) scratches: Scratches,
+    pub(super) missed: MissedFrames,
+}
+
+impl Core {
+    /// Nothing is known yet.
+    pub(super) fn new(options: Options) -> Self {
+        Self {
+            slots: Vec::new(),
+            spare: Vec::new(),
+            sessions: Sessions::new(options.session),
+            deliveries: options
+                .matching
+                .then(|| Deliveries::new(options.deadline, options.delivery)),
+            messages: 0,
+            totals: Totals::default(),
+            other: PortTraffic::default(),
+            buffered: 0,
+            limited_streams: 0,
+            carried: 0,
+            scratches: Scratches::default(),
+            missed: MissedFrames::default(),
+            options,
+        }
+    }
+
+    /// Time goes on.
+    pub(super) fn tick<O: Observer>(&mut self, now: Timestamp, observer: &mut O) {
+        self.missed.reach(now);
+        let mut matched = Matched {
+            totals: &mut self.totals,
+            selection: &self.options.selection,
+            observer,
+            missed: &self.missed,
+            wills: Vec::new(),
+        };
+        if let Some(deliveries) = &mut self.deliveries {
+            deliveries.tick(now, &mut matched);
+        }
+        for slot in matched.wills {
+            self.sessions.will_published(slot);
+        }
+        observer.tick(now);
+    }
+
+    /// Asks for what is known of a connection.
+    pub(super) fn touch(&self, slot: usize) {
+        if let Some(Slot::Mqtt(flow)) = self.slots.get(slot) {
+            flow.touch();
+        }
+        if let Some(deliveries) = &self.deliveries {
+            deliveries.touch(slot);
+        }
+    }
+
+    /// Asks for what is known around a PUBLISH, by tap and hash of its topic; gives what the topic
+    /// is known by where messages are matched.
+    pub(super) fn touch_message<O: Observer>(
+        &self,
+        slot: usize,
+        direction: Direction,
+        (tap, topic): (u16, u64),
+        observer: &O,
+    ) -> Option<u64> {
+        let Some(Slot::Mqtt(flow)) = self.slots.get(slot) else {
+            return None;
+        };
+        if flow.opaque {
+            return None;
+        }
+        let towards = flow.roles.towards(direction);
+        observer.touch(slot, tap, towards, topic);
+        let deliveries = self.deliveries.as_ref()?;
+        deliveries.touch_message(slot, towards, topic)
+    }
+
+    /// Asks for what the end of a connection needs.
+    pub(super) fn touch_closing<O: Observer>(&self, slot: usize, observer: &O) {
+        if let Some(Slot::Mqtt(flow)) = self.slots.get(slot) {
+            flow.touch_closing();
+            self.sessions.touch(&flow.state);
+            observer.touch_closing(slot);
+        }
+        if let Some(deliveries) = &self.deliveries {
+            deliveries.touch_closing(slot);
+        }
+    }
+
+    pub(super) fn take<O: Observer>(&mut self, event: Event<'_>, observer: &mut O) {
+        match event {
+            Event::Opened(tcp) => self.open(tcp),
+            Event::Data(tcp, chunk) => self.data(tcp, &chunk, observer),
+            Event::Gap(tcp, gap) => self.gap(tcp, gap, observer),
+            Event::Repeated(tcp, direction, offset, bytes) => {
+                if let Some(Slot::Mqtt(flow)) = self.slots.get(tcp.slot()) {
+                    let extent = (offset, offset.saturating_add(u64::from(bytes)));
+                    observer.repeated(tcp.slot(), flow.roles.towards(direction), extent);
+                }
+            }
+            Event::Closed(tcp, end) => self.close(tcp, end, observer),
+        }
+    }
+
+    fn open(&mut self, tcp: &Connection) {
+        let index = tcp.slot();
+        if self.slots.len() <= index {
+            self.slots
+                .resize_with(index.saturating_add(1), Slot::default);
+        }
+        let rule = |endpoint: usize| {
+            let port = tcp.endpoints.get(endpoint)?.port;
+            self.options
+                .ports
+                .iter()
+                .find(|rule| rule.port == port)
+                .map(|rule| rule.transport)
+        };
+        let (forward, reverse) = (rule(0), rule(1));
+        let slot = match (forward, reverse) {
+            (_, Some(transport)) => self.named(tcp, true, transport),
+            // The sender of the first frame stands on a named port: the broker, unless it is
+            // the one who opened the connection.
+            (Some(transport), None) => self.named(tcp, tcp.initiator_known, transport),
+            (None, None) if self.options.detect => Slot::Unknown,
+            (None, None) => Slot::Ignored,
+        };
+        if let Some(place) = self.slots.get_mut(index) {
+            *place = slot;
+        }
+    }
+
+    /// A connection that stands on a named port.
+    fn named(&mut self, tcp: &Connection, client_is_forward: bool, transport: Transport) -> Slot {
+        let flow = MqttFlow::new(tcp, client_is_forward, transport, true);
+        Slot::Mqtt(match self.spare.pop() {
+            Some(mut spare) => {
+                *spare = flow;
+                spare
+            }
+            None => Box::new(flow),
+        })
+    }
+
+    pub(super) fn data<O: Observer>(
+        &mut self,
+        tcp: &Connection,
+        chunk: &Chunk<'_>,
+        observer: &mut O,
+    ) {
+        let Some(slot) = self.slots.get_mut(tcp.slot()) else {
+            return;
+        };
+        if matches!(slot, Slot::Unknown) {
+            *slot = detect(tcp, chunk);
+        }
+        let Slot::Mqtt(flow) = slot else { return };
+        if flow.first_bytes.is_some() && !flow.opaque && !confirm(flow, chunk) {
+            self.ignore(tcp.slot());
+            return;
+        }
+        if flow.opaque {
+            self.carried_data(tcp, chunk, observer);
+            return;
+        }
+        let wanted = self.options.selection.connection(&flow.state);
+        let mut tee = Tee {
+            totals: &mut self.totals,
+            selection: &self.options.selection,
+            wanted,
+            observer,
+            deliveries: self.deliveries.as_mut(),
+            messages: &mut self.messages,
+            missed: &self.missed,
+        };
+        // The directions are handed on one by one, so one may be ahead of the other's hole.
+        flow.state
+            .set_hole(tcp.has_hole(chunk.direction.opposite()));
+        let mark = Mark::of(chunk);
+        let begun = flow.stream_mut(chunk.direction).begun();
+        tee.observer.bytes(&BytesEvent {
+            state: &flow.state,
+            slot: tcp.slot(),
+            towards: flow.roles.towards(chunk.direction),
+            extent: (mark.start, mark.end),
+            seen_in: chunk.seen_in,
+            needed_from: begun.map_or(mark.start, |begun| begun.start),
+        });
+        let input = Input {
+            bytes: chunk.bytes,
+            mark,
+            segment_start: chunk.segment_start,
+            segment_end: chunk.segment_end,
+        };
+        let kept = frame_packets(
+            flow,
+            tcp,
+            chunk.direction,
+            input,
+            &self.options,
+            &mut self.sessions,
+            &mut tee,
+        );
+        self.buffered = self.buffered.saturating_add_signed(kept);
+        if self.buffered > self.options.stream_bytes && kept > 0 {
+            self.limited_streams = self.limited_streams.saturating_add(1);
+            flow.stream_mut(chunk.direction).stop_buffering();
+        }
+        self.displace(observer);
+    }
+
+    /// Closes what newer connections have taken over.
+    pub(super) fn displace<O: Observer>(&mut self, observer: &mut O) {
+        while let Some((slot, number)) = self.sessions.next_displaced() {
+            if let Some(Slot::Mqtt(old)) = self.slots.get_mut(slot)
+                && old.state.facts.number == number
+            {
+                let mut tee = Tee {
+                    wanted: self.options.selection.connection(&old.state),
+                    totals: &mut self.totals,
+                    selection: &self.options.selection,
+                    observer,
+                    deliveries: self.deliveries.as_mut(),
+                    messages: &mut self.messages,
+                    missed: &self.missed,
+                };
+                self.sessions.displace(&mut old.state, &mut tee);
+            }
+        }
+    }
+
+    fn gap<O: Observer>(&mut self, tcp: &Connection, gap: Gap, observer: &mut O) {
+        let Some(Slot::Mqtt(flow)) = self.slots.get_mut(tcp.slot()) else {
+            return;
+        };
+        if !flow.named && flow.first_bytes.is_some() {
+            // What would have told that it is MQTT is missing.
+            self.ignore(tcp.slot());
+            return;
+        }
+        let mark = Mark {
+            first_seen: gap.time,
+            whole: gap.time,
+            file: gap.file,
+            frame: gap.frame,
+            start: gap.offset,
+            end: gap.offset.saturating_add(gap.bytes),
+        };
+        if flow.opaque {
+            self.carried_gap(tcp, gap, mark, observer);
+            return;
+        }
+        let wanted = self.options.selection.connection(&flow.state);
+        let mut tee = Tee {
+            totals: &mut self.totals,
+            selection: &self.options.selection,
+            wanted,
+            observer,
+            deliveries: self.deliveries.as_mut(),
+            messages: &mut self.messages,
+            missed: &self.missed,
+        };
+        let MqttFlow {
+            state,
+            forward,
+            reverse,
+            roles,
+            malformed,
+            bytes,
+            ..
+        } = &mut **flow;
+        let stream = match gap.direction {
+            Direction::Forward => forward,
+            Direction::Reverse => reverse,
+        };
+        let before = stream.buffered();
+        let towards = roles.towards(gap.direction);
+        if let Some(Output::Packet(framed)) = stream.gap(gap.bytes, mark) {
+            let mut books = Books {
+                slot: tcp.slot(),
+                at_broker: stands_at_broker(tcp, roles.client_is_forward),
+                malformed,
+                bytes,
+            };
+            packet(
+                state,
+                &Found::of(&framed),
+                towards,
+                &mut books,
+                &mut self.sessions,
+                &mut tee,
+            );
+        }
+        let within_packet = stream.unfinished().is_some() || stream.at_boundary();
+        if !within_packet {
+            state.lost_packets(towards);
+            if let Some(deliveries) = &mut tee.deliveries {
+                deliveries.gap(state, towards, gap.before);
+            }
+        }
+        let after = stream.buffered();
+        self.buffered = self.buffered.saturating_add(after).saturating_sub(before);
+        if wanted {
+            observer.gap(&GapEvent {
+                state,
+                towards,
+                gap,
+                within_packet,
+            });
+        }
+    }
+
+    /// Looks no more at a connection that turned out not to be MQTT. Nothing was told of it yet.
+    pub(super) fn ignore(&mut self, index: usize) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        if let Slot::Mqtt(flow) = std::mem::replace(slot, Slot::Ignored) {
+            self.buffered = self.buffered.saturating_sub(flow.buffered());
+            self.carried = self.carried.saturating_sub(flow.carried());
+        }
+    }
+
+    fn close<O: Observer>(&mut self, tcp: &Connection, end: EndReason, observer: &mut O) {
+        if matches!(self.slots.get(tcp.slot()), Some(Slot::Mqtt(flow)) if flow.opaque) {
+            self.carried_end(tcp, observer);
+        }
+        let Some(slot) = self.slots.get_mut(tcp.slot()).map(std::mem::take) else {
+            return;
+        };
+        let Slot::Mqtt(mut flow) = slot else {
+            self.count_other(tcp);
+            return;
+        };
+        self.buffered = self.buffered.saturating_sub(flow.buffered());
+        self.carried = self.carried.saturating_sub(flow.carried());
+        if !flow.named && flow.first_bytes.is_some() {
+            // It ended before its first bytes could tell.
+            self.count_other(tcp);
+            return;
+        }
+        let wanted = self.options.selection.connection(&flow.state);
+        let mut tee = Tee {
+            totals: &mut self.totals,
+            selection: &self.options.selection,
+            wanted,
+            observer,
+            deliveries: self.deliveries.as_mut(),
+            messages: &mut self.messages,
+            missed: &self.missed,
+        };
+        let ended = !matches!(end, EndReason::CaptureEnded | EndReason::Evicted);
+        if ended {
+            flow.state.silent_until(tcp.last);
+        }
+        self.sessions.close(&mut flow.state, ended, &mut tee);
+        if let Some(deliveries) = &mut tee.deliveries {
+            deliveries.closed(&flow.state, tcp.last, ended);
+        }
+        if !wanted {
+            return;
+        }
+        self.count(tcp, &flow);
+        let (client, broker) = if flow.roles.client_is_forward {
+            (tcp.round_trip_before(), tcp.round_trip_beyond())
+        } else {
+            (tcp.round_trip_beyond(), tcp.round_trip_before())
+        };
+        observer.connection(&ConnectionEvent {
+            tcp,
+            end,
+            ended_by: tcp.ended_by.map(|direction| flow.roles.towards(direction)),
+            unfinished: flow.unfinished(),
+            state: &flow.state,
+            transport: flow.transport,
+            client_is_forward: flow.roles.client_is_forward,
+            bytes: flow.bytes,
+            malformed: flow.malformed,
+            vantage: Vantage::from_round_trips(client, broker),
+            round_trip_client: client,
+            round_trip_broker: broker,
+            tls: flow.carrier.as_ref().and_then(|carrier| carrier.tls_view()),
+            stop: flow.carrier.as_ref().and_then(|carrier| carrier.stopped()),
+        });
+        if self.spare.len() < SPARE {
+            self.spare.push(flow);
+        }
+    }
+
+    /// Traffic that is not MQTT counts for the port that looks like the server's.
+    fn count_other(&mut self, tcp: &Connection) {
+        let [forward, reverse] = tcp.endpoints;
+        let server = if tcp.initiator_known {
+            reverse.port
+        } else {
+            forward.port.min(reverse.port)
+        };
+        let bytes = |direction| tcp.statistics(direction).bytes;
+        self.other.add(
+            server,
+            bytes(Direction::Forward).saturating_add(bytes(Direction::Reverse)),
+        );
+    }
+
+    fn count(&mut self, tcp: &Connection, flow: &MqttFlow) {
+        let totals = &mut self.totals;
+        totals.connections = totals.connections.saturating_add(1);
+        let transport = totals.transports.entry(flow.transport.name()).or_default();
+        *transport = transport.saturating_add(1);
+        if let Some(stop) = flow.carrier.as_ref().and_then(|carrier| carrier.stopped()) {
+            let unread = totals.unread.entry(stop.to_string()).or_default();
+            *unread = unread.saturating_add(1);
+        }
+        if let Some(time) = tcp.handshake_time {
+            totals.tcp_handshake.record(time);
+        }
+        for direction in [Direction::Forward, Direction::Reverse] {
+            let s = tcp.statistics(direction);
+            let add = |sum: &mut u64, value: u64| *sum = sum.saturating_add(value);
+            add(&mut totals.retransmitted_segments, s.retransmitted_segments);
+            add(&mut totals.out_of_order_segments, s.out_of_order_segments);
+            add(&mut totals.data_segments, s.segments);
+            add(
+                &mut totals.capture_gaps,
+                s.gaps.saturating_sub(s.snapped_segments),
+            );
+            add(
+                &mut totals.gap_bytes,
+                s.gap_bytes.saturating_sub(s.snapped_bytes),
+            );
+            add(&mut totals.missed_bytes, s.missed_bytes);
+            add(&mut totals.snapped_bytes, s.snapped_bytes);
+            add(
+                &mut totals.stream_bytes,
+                s.bytes.saturating_add(s.gap_bytes),
+            );
+        }
+        let skipped = flow
+            .forward
+            .skipped()
+            .saturating_add(flow.reverse.skipped());
+        totals.unsynchronised_bytes = totals.unsynchronised_bytes.saturating_add(skipped);
+    }
+}
+
+/// Decides on a connection of no named port, by the first bytes seen of it.
+fn detect(tcp: &Connection, chunk: &Chunk<'_>) -> Slot {
+    // The client speaks first in MQTT.
+    if tcp.initiator_known && chunk.direction == Direction::Reverse {
+        return Slot::Ignored;
+    }
+    let client_is_forward = chunk.direction == Direction::Forward;
+    let mut flow = MqttFlow::new(tcp, client_is_forward, Transport::Tcp, false);
+    flow.synchronise();
+    Slot::Mqtt(Box::new(flow))
+}
