@@ -1,6 +1,6 @@
 //! Connections on which MQTT is carried by TLS, by WebSocket, or by both.
 
-use crate::mqtt::stream::{Input, Output};
+use crate::mqtt::stream::Input;
 use crate::session::Towards;
 use crate::stream::tls::Keys;
 use crate::stream::{Passed, Piece};
@@ -8,9 +8,9 @@ use crate::tcp::{Chunk, Connection, Direction, Gap};
 
 use super::carrier::{Carrier, Step};
 use super::core::Core;
-use super::flow::{Mark, MqttFlow, Slot};
+use super::flow::{Mark, Slot};
 use super::options::Options;
-use super::packets::{Books, Found, frame_packets, packet, stands_at_broker};
+use super::packets::{frame_packets, lose};
 use super::tee::Tee;
 use super::{BytesEvent, CarrierEvent, GapEvent, Observer};
 
@@ -180,7 +180,9 @@ impl Core {
                         frame_packets(flow, tcp, direction, input, options, sessions, &mut tee)
                     }
                     Passed::Gap { bytes, mark } => {
-                        lose(flow, tcp, direction, (bytes, mark), sessions, &mut tee)
+                        let missing = (bytes.unwrap_or(u64::MAX), mark);
+                        let since = mark.first_seen;
+                        lose(flow, tcp, direction, missing, since, sessions, &mut tee).0
                     }
                 };
                 kept = kept.saturating_add(grown);
@@ -255,54 +257,4 @@ impl Core {
         flow.carrier = Some(carrier);
         self.displace(observer);
     }
-}
-
-/// Bytes of MQTT are missing; tells by how much the bytes kept have grown.
-fn lose<O: Observer>(
-    flow: &mut MqttFlow,
-    tcp: &Connection,
-    direction: Direction,
-    (bytes, mark): (Option<u64>, Mark),
-    sessions: &mut crate::session::Sessions,
-    tee: &mut Tee<'_, O>,
-) -> isize {
-    let MqttFlow {
-        state,
-        forward,
-        reverse,
-        roles,
-        malformed,
-        bytes: books,
-        ..
-    } = flow;
-    let stream = match direction {
-        Direction::Forward => forward,
-        Direction::Reverse => reverse,
-    };
-    let before = stream.buffered();
-    let towards = roles.towards(direction);
-    if let Some(Output::Packet(framed)) = stream.gap(bytes.unwrap_or(u64::MAX), mark) {
-        let mut books = Books {
-            slot: tcp.slot(),
-            at_broker: stands_at_broker(tcp, roles.client_is_forward),
-            malformed,
-            bytes: books,
-        };
-        packet(
-            state,
-            &Found::of(&framed),
-            towards,
-            &mut books,
-            sessions,
-            tee,
-        );
-    }
-    if stream.unfinished().is_none() && !stream.at_boundary() {
-        state.lost_packets(towards);
-        if let Some(deliveries) = &mut tee.deliveries {
-            deliveries.gap(state, towards, mark.first_seen);
-        }
-    }
-    let size = |bytes| isize::try_from(bytes).unwrap_or(isize::MAX);
-    size(stream.buffered()).saturating_sub(size(before))
 }

@@ -1,7 +1,7 @@
 //! From the events of TCP connections to those of MQTT.
 
 use crate::delivery::Deliveries;
-use crate::mqtt::stream::{Input, Output};
+use crate::mqtt::stream::Input;
 use crate::session::Sessions;
 use crate::tcp::{Chunk, Connection, Direction, EndReason, Event, Gap};
 use crate::time::Timestamp;
@@ -10,7 +10,7 @@ use super::carrier::Scratches;
 use super::flow::{Mark, MqttFlow, Slot, confirm};
 use super::missed::MissedFrames;
 use super::options::{Options, Transport};
-use super::packets::{Books, Found, frame_packets, packet, stands_at_broker};
+use super::packets::{frame_packets, lose};
 use super::ports::PortTraffic;
 use super::tee::{Matched, Tee};
 use super::totals::Totals;
@@ -300,50 +300,20 @@ impl Core {
             messages: &mut self.messages,
             missed: &self.missed,
         };
-        let MqttFlow {
-            state,
-            forward,
-            reverse,
-            roles,
-            malformed,
-            bytes,
-            ..
-        } = &mut **flow;
-        let stream = match gap.direction {
-            Direction::Forward => forward,
-            Direction::Reverse => reverse,
-        };
-        let before = stream.buffered();
-        let towards = roles.towards(gap.direction);
-        if let Some(Output::Packet(framed)) = stream.gap(gap.bytes, mark) {
-            let mut books = Books {
-                slot: tcp.slot(),
-                at_broker: stands_at_broker(tcp, roles.client_is_forward),
-                malformed,
-                bytes,
-            };
-            packet(
-                state,
-                &Found::of(&framed),
-                towards,
-                &mut books,
-                &mut self.sessions,
-                &mut tee,
-            );
-        }
-        let within_packet = stream.unfinished().is_some() || stream.at_boundary();
-        if !within_packet {
-            state.lost_packets(towards);
-            if let Some(deliveries) = &mut tee.deliveries {
-                deliveries.gap(state, towards, gap.before);
-            }
-        }
-        let after = stream.buffered();
-        self.buffered = self.buffered.saturating_add(after).saturating_sub(before);
+        let (kept, within_packet) = lose(
+            flow,
+            tcp,
+            gap.direction,
+            (gap.bytes, mark),
+            gap.before,
+            &mut self.sessions,
+            &mut tee,
+        );
+        self.buffered = self.buffered.saturating_add_signed(kept);
         if wanted {
             observer.gap(&GapEvent {
-                state,
-                towards,
+                state: &flow.state,
+                towards: flow.roles.towards(gap.direction),
                 gap,
                 within_packet,
             });

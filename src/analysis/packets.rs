@@ -12,6 +12,7 @@ use crate::mqtt::{
 };
 use crate::session::{self, PacketTimes, Received, SessionViolations, Sessions, Tag, Towards};
 use crate::tcp::{Connection, Direction};
+use crate::time::Timestamp;
 
 use super::flow::{Mark, MqttFlow, Roles};
 use super::options::Options;
@@ -20,16 +21,16 @@ use super::totals::Totals;
 use super::{BadLengthEvent, Observer, PacketEvent, Vantage};
 
 /// What a packet is booked on besides the session.
-pub(super) struct Books<'b> {
-    pub(super) slot: usize,
+struct Books<'b> {
+    slot: usize,
     /// The tap stands beside the broker.
-    pub(super) at_broker: bool,
-    pub(super) malformed: &'b mut u64,
-    pub(super) bytes: &'b mut session::PerWay<u64>,
+    at_broker: bool,
+    malformed: &'b mut u64,
+    bytes: &'b mut session::PerWay<u64>,
 }
 
 /// A control packet, and where it was found.
-pub(super) struct Found<'f> {
+struct Found<'f> {
     header: FixedHeader,
     body: &'f [u8],
     first: &'f Mark,
@@ -39,7 +40,7 @@ pub(super) struct Found<'f> {
 }
 
 impl<'f> Found<'f> {
-    pub(super) const fn of(framed: &'f Framed<'_, Mark>) -> Self {
+    const fn of(framed: &'f Framed<'_, Mark>) -> Self {
         Self {
             header: framed.header,
             body: framed.body,
@@ -176,14 +177,68 @@ pub(super) fn frame_packets<O: Observer>(
             } => work.bad_length(direction, first_byte, &first, &last),
         }
     }
-    let after = stream.buffered();
-    isize::try_from(after)
-        .unwrap_or(isize::MAX)
-        .saturating_sub(isize::try_from(before).unwrap_or(0))
+    growth(before, stream.buffered())
+}
+
+/// Bytes of a stream are missing, and packets among them may have been on their way `since`. Tells by
+/// how much the bytes kept have grown, and whether all that is missing is part of one packet.
+pub(super) fn lose<O: Observer>(
+    flow: &mut MqttFlow,
+    tcp: &Connection,
+    direction: Direction,
+    (bytes, mark): (u64, Mark),
+    since: Timestamp,
+    sessions: &mut Sessions,
+    tee: &mut Tee<'_, O>,
+) -> (isize, bool) {
+    let MqttFlow {
+        state,
+        forward,
+        reverse,
+        roles,
+        malformed,
+        bytes: books,
+        ..
+    } = flow;
+    let stream = match direction {
+        Direction::Forward => forward,
+        Direction::Reverse => reverse,
+    };
+    let before = stream.buffered();
+    let towards = roles.towards(direction);
+    if let Some(Output::Packet(framed)) = stream.gap(bytes, mark) {
+        let mut books = Books {
+            slot: tcp.slot(),
+            at_broker: stands_at_broker(tcp, roles.client_is_forward),
+            malformed,
+            bytes: books,
+        };
+        packet(
+            state,
+            &Found::of(&framed),
+            towards,
+            &mut books,
+            sessions,
+            tee,
+        );
+    }
+    let within_packet = stream.unfinished().is_some() || stream.at_boundary();
+    if !within_packet {
+        state.lost_packets(towards);
+        if let Some(deliveries) = &mut tee.deliveries {
+            deliveries.gap(state, towards, since);
+        }
+    }
+    (growth(before, stream.buffered()), within_packet)
+}
+
+fn growth(before: usize, after: usize) -> isize {
+    let size = |bytes| isize::try_from(bytes).unwrap_or(isize::MAX);
+    size(after).saturating_sub(size(before))
 }
 
 /// Parses one packet, lets the session layer take it, and tells of it.
-pub(super) fn packet<O: Observer>(
+fn packet<O: Observer>(
     state: &mut session::ConnectionState,
     found: &Found<'_>,
     towards: Towards,
@@ -342,7 +397,7 @@ fn acknowledged(
 }
 
 /// Whether the tap stands beside the broker.
-pub(super) fn stands_at_broker(tcp: &Connection, client_is_forward: bool) -> bool {
+fn stands_at_broker(tcp: &Connection, client_is_forward: bool) -> bool {
     let (client, broker) = if client_is_forward {
         (tcp.round_trip_before(), tcp.round_trip_beyond())
     } else {
