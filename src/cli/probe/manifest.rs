@@ -139,7 +139,10 @@ pub(in crate::cli) fn learn_broker(manifest: &mut Manifest, verdicts: Vec<Verdic
         if verdict.judgement == Judgement::Warning {
             let answer = escape(verdict.answer.as_bytes());
             let note = format!("{}: {answer}", verdict.title);
-            manifest.notes.push(note);
+            // A run that goes on asks again.
+            if !manifest.notes.contains(&note) {
+                manifest.notes.push(note);
+            }
         }
         manifest.checks.insert(check.to_owned(), value);
     }

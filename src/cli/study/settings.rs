@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::args::{LabKind, PlaceArgs, StudyArgs};
 use super::failure::StudyFailure;
 use crate::cli::error::Failure;
-use crate::cli::probe::{SecurityArgs, security};
+use crate::cli::probe::{ProbeFailure, SecurityArgs, security};
 use crate::lab::DeviceKind;
 use crate::mqtt::ProtocolLevel;
 use crate::probe::{BrokerUrl, Credentials, Dialect, Direct};
@@ -45,7 +45,7 @@ impl Settings {
         let place = arguments.place.clone();
         if place.broker.is_none() && place.security != SecurityArgs::default() {
             let text = "--ca, --cert, --key and --credentials are for the broker of --broker";
-            return Err(StudyFailure::NothingLeft(text).into());
+            return Err(ProbeFailure::Plan(text.into()).into());
         }
         let settings = Self::of(RunPlan {
             plan: fit(plan, &place)?,
