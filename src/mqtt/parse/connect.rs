@@ -3,22 +3,12 @@
 use super::super::property::{self, PropertyOwner};
 use super::super::reader::{Reader, Stop};
 use super::super::{
-    Connect, Field, Packet, PacketType, ProtocolLevel, Secret, Violation, Violations, Will, text,
+    Connect, Field, PacketType, ProtocolLevel, Secret, Violation, Violations, Will, text,
 };
 use super::at_end;
 use super::publish::{check_payload_format, check_topic_name};
 
-pub(super) fn parse<'a>(
-    first_byte: u8,
-    reader: &mut Reader<'a>,
-    violations: &mut Violations,
-) -> (Packet<'a>, Result<(), Stop>) {
-    let mut connect = Connect::default();
-    let end = read(&mut connect, first_byte, reader, violations);
-    (Packet::Connect(connect), end)
-}
-
-fn read<'a>(
+pub(super) fn read<'a>(
     connect: &mut Connect<'a>,
     first_byte: u8,
     reader: &mut Reader<'a>,

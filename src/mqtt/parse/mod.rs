@@ -186,24 +186,41 @@ fn fill_infrequent<'a>(
     level: ProtocolLevel,
     violations: &mut Violations,
 ) -> Result<(), Stop> {
-    let end;
-    (*packet, end) = match PacketType::from_first_byte(first_byte) {
-        PacketType::Connect => connect::parse(first_byte, reader, violations),
-        PacketType::Connack => connack(reader, level, violations),
-        PacketType::Subscribe => subscribe::subscribe(reader, level, violations),
-        PacketType::Suback => subscribe::suback(reader, level, violations),
-        PacketType::Unsubscribe => subscribe::unsubscribe(reader, level, violations),
-        PacketType::Unsuback => subscribe::unsuback(reader, level, violations),
-        PacketType::Disconnect => disconnect(reader, level, violations),
-        PacketType::Auth => auth(reader, level, violations),
-        PacketType::Pingreq => (Packet::Pingreq, no_body(reader, violations)),
-        PacketType::Pingresp => (Packet::Pingresp, no_body(reader, violations)),
-        _ => {
-            violations.insert(Violation::ReservedPacketType);
-            (Packet::Reserved, Ok(()))
+    /// Makes the packet one of this kind, of which nothing is known yet.
+    macro_rules! begin {
+        ($kind:ident) => {{
+            *packet = Packet::$kind(Default::default());
+            let Packet::$kind(begun) = packet else {
+                return Ok(());
+            };
+            begun
+        }};
+    }
+    match PacketType::from_first_byte(first_byte) {
+        PacketType::Connect => connect::read(begin!(Connect), first_byte, reader, violations),
+        PacketType::Connack => connack(begin!(Connack), reader, level, violations),
+        PacketType::Subscribe => subscribe::subscribe(begin!(Subscribe), reader, level, violations),
+        PacketType::Suback => subscribe::suback(begin!(Suback), reader, level, violations),
+        PacketType::Unsubscribe => {
+            subscribe::unsubscribe(begin!(Unsubscribe), reader, level, violations)
         }
-    };
-    end
+        PacketType::Unsuback => subscribe::unsuback(begin!(Unsuback), reader, level, violations),
+        PacketType::Disconnect => disconnect(begin!(Disconnect), reader, level, violations),
+        PacketType::Auth => auth(begin!(Auth), reader, level, violations),
+        PacketType::Pingreq => {
+            *packet = Packet::Pingreq;
+            no_body(reader, violations)
+        }
+        PacketType::Pingresp => {
+            *packet = Packet::Pingresp;
+            no_body(reader, violations)
+        }
+        _ => {
+            *packet = Packet::Reserved;
+            violations.insert(Violation::ReservedPacketType);
+            Ok(())
+        }
+    }
 }
 
 /// [MQTT-2.2.2-1], [MQTT-2.1.3-1] "Where a flag bit is marked as “Reserved” it is reserved for
@@ -305,16 +322,6 @@ fn read_acknowledgment<'a>(
 }
 
 fn connack<'a>(
-    reader: &mut Reader<'a>,
-    level: ProtocolLevel,
-    violations: &mut Violations,
-) -> (Packet<'a>, Result<(), Stop>) {
-    let mut connack = Connack::default();
-    let end = read_connack(&mut connack, reader, level, violations);
-    (Packet::Connack(connack), end)
-}
-
-fn read_connack<'a>(
     connack: &mut Connack<'a>,
     reader: &mut Reader<'a>,
     level: ProtocolLevel,
@@ -353,35 +360,33 @@ fn read_connack<'a>(
 }
 
 fn disconnect<'a>(
+    disconnect: &mut Disconnect<'a>,
     reader: &mut Reader<'a>,
     level: ProtocolLevel,
     violations: &mut Violations,
-) -> (Packet<'a>, Result<(), Stop>) {
-    let mut disconnect = Disconnect::default();
-    let end = if level.is_v5() {
-        read_reason_and_properties(
-            PacketType::Disconnect,
-            &mut disconnect.reason_code,
-            &mut disconnect.properties,
-            reader,
-            violations,
-        )
-    } else {
-        no_body(reader, violations)
-    };
-    (Packet::Disconnect(disconnect), end)
+) -> Result<(), Stop> {
+    if !level.is_v5() {
+        return no_body(reader, violations);
+    }
+    read_reason_and_properties(
+        PacketType::Disconnect,
+        &mut disconnect.reason_code,
+        &mut disconnect.properties,
+        reader,
+        violations,
+    )
 }
 
 fn auth<'a>(
+    auth: &mut Auth<'a>,
     reader: &mut Reader<'a>,
     level: ProtocolLevel,
     violations: &mut Violations,
-) -> (Packet<'a>, Result<(), Stop>) {
-    let mut auth = Auth::default();
+) -> Result<(), Stop> {
     if !level.is_v5() {
         // Type 15 is "Forbidden, Reserved" before MQTT 5; its content has no meaning.
         violations.insert(Violation::PacketTypeNotInLevel);
-        return (Packet::Auth(auth), whole(reader));
+        return whole(reader);
     }
     let has_body = reader.remaining() > 0;
     let end = read_reason_and_properties(
@@ -398,7 +403,7 @@ fn auth<'a>(
         has_body && end.is_ok() && !auth.properties.contains(method),
         Violation::AuthenticationMethodMissing,
     );
-    (Packet::Auth(auth), end)
+    end
 }
 
 /// Variable header of DISCONNECT and AUTH in MQTT 5: all of it may be left out, or all after the

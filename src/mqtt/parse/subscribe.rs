@@ -3,93 +3,61 @@
 use super::super::property::{self, PropertyOwner};
 use super::super::reader::{Reader, Stop, length_of};
 use super::super::{
-    Field, Filters, Packet, PacketType, Properties, ProtocolLevel, Suback, Subscribe,
-    Subscriptions, Unsuback, Unsubscribe, Violation, Violations, topic,
+    Field, Filters, PacketType, Properties, ProtocolLevel, Suback, Subscribe, Subscriptions,
+    Unsuback, Unsubscribe, Violation, Violations, topic,
 };
 use super::{at_end, check_reason, packet_id, whole};
 
-/// Packet identifier and properties, which all four packets begin with, as far as they could be
-/// read.
-#[derive(Default)]
-struct Head<'a> {
-    packet_id: Option<u16>,
-    properties: Properties<'a>,
-}
-
-impl<'a> Head<'a> {
-    fn read(
-        packet_type: PacketType,
-        reader: &mut Reader<'a>,
-        level: ProtocolLevel,
-        violations: &mut Violations,
-    ) -> (Self, Result<(), Stop>) {
-        let mut head = Self::default();
-        let end = head.fill(packet_type, reader, level, violations);
-        (head, end)
+/// Packet identifier and properties, which all four packets begin with.
+fn head<'a>(
+    packet_type: PacketType,
+    (id, properties): (&mut Option<u16>, &mut Properties<'a>),
+    reader: &mut Reader<'a>,
+    level: ProtocolLevel,
+    violations: &mut Violations,
+) -> Result<(), Stop> {
+    *id = Some(packet_id(reader, violations)?);
+    if level.is_v5() {
+        let owner = PropertyOwner::Packet(packet_type);
+        property::parse(reader, owner, properties, violations)?;
     }
-
-    fn fill(
-        &mut self,
-        packet_type: PacketType,
-        reader: &mut Reader<'a>,
-        level: ProtocolLevel,
-        violations: &mut Violations,
-    ) -> Result<(), Stop> {
-        self.packet_id = Some(packet_id(reader, violations)?);
-        if level.is_v5() {
-            let owner = PropertyOwner::Packet(packet_type);
-            property::parse(reader, owner, &mut self.properties, violations)?;
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 pub(super) fn subscribe<'a>(
+    subscribe: &mut Subscribe<'a>,
     reader: &mut Reader<'a>,
     level: ProtocolLevel,
     violations: &mut Violations,
-) -> (Packet<'a>, Result<(), Stop>) {
-    let (head, mut end) = Head::read(PacketType::Subscribe, reader, level, violations);
-    let mut packet = Subscribe {
-        packet_id: head.packet_id,
-        properties: head.properties,
-        ..Subscribe::default()
-    };
-    if end.is_ok() {
-        let list;
-        (list, end) = read_filters(reader, violations, |reader, violations| {
-            let filter = reader.prefixed(Field::TopicFilter)?;
-            let options = reader.byte(Field::SubscriptionOptions)?;
-            let shared = check_filter(filter, level, violations);
-            check_options(options, shared, level, violations);
-            Ok(())
-        });
-        packet.subscriptions = Subscriptions::new(list);
-    }
-    (Packet::Subscribe(packet), end)
+) -> Result<(), Stop> {
+    let fields = (&mut subscribe.packet_id, &mut subscribe.properties);
+    head(PacketType::Subscribe, fields, reader, level, violations)?;
+    let (list, end) = read_filters(reader, violations, |reader, violations| {
+        let filter = reader.prefixed(Field::TopicFilter)?;
+        let options = reader.byte(Field::SubscriptionOptions)?;
+        let shared = check_filter(filter, level, violations);
+        check_options(options, shared, level, violations);
+        Ok(())
+    });
+    subscribe.subscriptions = Subscriptions::new(list);
+    end
 }
 
 pub(super) fn unsubscribe<'a>(
+    unsubscribe: &mut Unsubscribe<'a>,
     reader: &mut Reader<'a>,
     level: ProtocolLevel,
     violations: &mut Violations,
-) -> (Packet<'a>, Result<(), Stop>) {
-    let (head, mut end) = Head::read(PacketType::Unsubscribe, reader, level, violations);
-    let mut packet = Unsubscribe {
-        packet_id: head.packet_id,
-        properties: head.properties,
-        ..Unsubscribe::default()
-    };
-    if end.is_ok() {
-        let list;
-        (list, end) = read_filters(reader, violations, |reader, violations| {
-            let filter = reader.prefixed(Field::TopicFilter)?;
-            check_filter(filter, level, violations);
-            Ok(())
-        });
-        packet.filters = Filters::new(list);
-    }
-    (Packet::Unsubscribe(packet), end)
+) -> Result<(), Stop> {
+    let fields = (&mut unsubscribe.packet_id, &mut unsubscribe.properties);
+    head(PacketType::Unsubscribe, fields, reader, level, violations)?;
+    let (list, end) = read_filters(reader, violations, |reader, violations| {
+        let filter = reader.prefixed(Field::TopicFilter)?;
+        check_filter(filter, level, violations);
+        Ok(())
+    });
+    unsubscribe.filters = Filters::new(list);
+    end
 }
 
 /// Reads items up to the packet's end; gives the bytes of those that are whole.
@@ -138,58 +106,47 @@ fn check_options(options: u8, shared: bool, level: ProtocolLevel, violations: &m
 }
 
 pub(super) fn suback<'a>(
+    suback: &mut Suback<'a>,
     reader: &mut Reader<'a>,
     level: ProtocolLevel,
     violations: &mut Violations,
-) -> (Packet<'a>, Result<(), Stop>) {
-    let (head, mut end) = Head::read(PacketType::Suback, reader, level, violations);
-    let mut packet = Suback {
-        packet_id: head.packet_id,
-        properties: head.properties,
-        ..Suback::default()
-    };
-    if end.is_ok() {
-        (packet.reason_codes, end) = read_codes(PacketType::Suback, reader, level, violations);
-    }
-    (Packet::Suback(packet), end)
+) -> Result<(), Stop> {
+    let fields = (&mut suback.packet_id, &mut suback.properties);
+    head(PacketType::Suback, fields, reader, level, violations)?;
+    let codes = &mut suback.reason_codes;
+    read_codes(codes, PacketType::Suback, reader, level, violations)
 }
 
 pub(super) fn unsuback<'a>(
+    unsuback: &mut Unsuback<'a>,
     reader: &mut Reader<'a>,
     level: ProtocolLevel,
     violations: &mut Violations,
-) -> (Packet<'a>, Result<(), Stop>) {
-    let (head, mut end) = Head::read(PacketType::Unsuback, reader, level, violations);
-    let mut packet = Unsuback {
-        packet_id: head.packet_id,
-        properties: head.properties,
-        ..Unsuback::default()
-    };
-    if end.is_ok() {
-        // 3.11.3 of 3.1.1: "The UNSUBACK Packet has no payload."
-        if level.is_v5() {
-            (packet.reason_codes, end) =
-                read_codes(PacketType::Unsuback, reader, level, violations);
-        } else {
-            end = at_end(reader, violations);
-        }
+) -> Result<(), Stop> {
+    let fields = (&mut unsuback.packet_id, &mut unsuback.properties);
+    head(PacketType::Unsuback, fields, reader, level, violations)?;
+    // 3.11.3 of 3.1.1: "The UNSUBACK Packet has no payload."
+    if !level.is_v5() {
+        return at_end(reader, violations);
     }
-    (Packet::Unsuback(packet), end)
+    let codes = &mut unsuback.reason_codes;
+    read_codes(codes, PacketType::Unsuback, reader, level, violations)
 }
 
 /// One code for each filter, up to the packet's end.
 fn read_codes<'a>(
+    codes: &mut &'a [u8],
     packet_type: PacketType,
     reader: &mut Reader<'a>,
     level: ProtocolLevel,
     violations: &mut Violations,
-) -> (&'a [u8], Result<(), Stop>) {
-    let codes = reader.rest();
+) -> Result<(), Stop> {
+    *codes = reader.rest();
     violations.insert_if(reader.remaining() == 0, Violation::NoReasonCodes);
-    for &code in codes {
+    for &code in *codes {
         check_reason(packet_type, code, level, violations);
     }
     let end = whole(reader);
     debug_assert!(end.is_err() || length_of(codes) == reader.remaining());
-    (codes, end)
+    end
 }
