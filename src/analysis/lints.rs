@@ -242,7 +242,7 @@ impl<W: Write> Observer for Lints<W> {
     #[inline]
     fn packet(&mut self, event: &PacketEvent<'_>) {
         let schemas = &self.schemas;
-        let examine = |keys| match &event.parsed.packet {
+        let examine = |keys: Option<&mut Keys>| match &event.parsed.packet {
             Packet::Publish(publish) => schemas.examine(event.topic, publish, keys),
             _ => Examined::default(),
         };

@@ -2,7 +2,7 @@
 
 use crate::lint::Examined;
 use crate::mqtt::{Property, PropertyId, Publish, topic};
-use crate::payload::{self, MessageSchema, Mismatch, PayloadKind, Sample};
+use crate::payload::{self, Keys, MessageSchema, Mismatch, PayloadKind, Sample};
 
 /// Protobuf types by topic filter, the first that matches counts.
 #[derive(Clone, Debug, Default)]
@@ -49,21 +49,23 @@ impl Schemas {
         payload::classify(&sample)
     }
 
-    /// What the payload is, whether it is what it is said to be, and with `keys` the keys of a
+    /// What the payload is, whether it is what it is said to be, and into `keys` the keys of a
     /// JSON object.
     #[must_use]
-    pub fn examine(&self, name: Option<&[u8]>, publish: &Publish<'_>, keys: bool) -> Examined {
+    pub fn examine(
+        &self,
+        name: Option<&[u8]>,
+        publish: &Publish<'_>,
+        mut keys: Option<&mut Keys>,
+    ) -> Examined {
         let Some(sample) = sample(publish) else {
             return Examined::default();
         };
-        let (kind, keys) = if keys {
-            payload::classify_with_keys(&sample)
-        } else {
-            (payload::classify(&sample), None)
-        };
         let mut examined = Examined {
-            kind,
-            keys,
+            kind: match &mut keys {
+                Some(keys) => payload::classify_with_keys(&sample, keys),
+                None => payload::classify(&sample),
+            },
             ..Examined::default()
         };
         let Some(kind) = examined.kind else {
@@ -73,7 +75,10 @@ impl Schemas {
             && let Some(message) = self.of(name)
         {
             match message.decode(sample.bytes) {
-                Ok(_) => (examined.kind, examined.keys) = (Some(PayloadKind::Protobuf), None),
+                Ok(_) => {
+                    examined.kind = Some(PayloadKind::Protobuf);
+                    keys.map(Keys::clear);
+                }
                 Err(Mismatch::TooLarge) => {}
                 // It deletes what the broker kept.
                 Err(_) if kind == PayloadKind::Empty => {}

@@ -1,6 +1,7 @@
 //! What PUBLISH packets show of their topics and payloads.
 
 use crate::mqtt::Publish;
+use crate::payload::Keys;
 use crate::session::Towards;
 
 use super::catalogue::{Code, Own};
@@ -14,7 +15,7 @@ impl Linter {
         &mut self,
         seen: &Seen<'_>,
         publish: &Publish<'_>,
-        examine: impl FnOnce(bool) -> Examined,
+        examine: impl FnOnce(Option<&mut Keys>) -> Examined,
         sink: &mut S,
     ) {
         if publish.dup && publish.qos > 0 {
@@ -77,10 +78,11 @@ impl Linter {
         // A NUL at the end is looked for in every message: it costs one byte.
         let ends_with_nul = publish.payload.last() == Some(&0) && !topic.has(Own::TrailingNul);
         if news.sample || ends_with_nul {
-            let examined = examine(topic.wants_keys());
+            let wants_keys = topic.wants_keys();
+            let examined = examine(wants_keys.then(|| self.key_lists.scratch()));
             look_into(&mut report, topic, &examined);
-            if let Some(keys) = examined.keys {
-                topic.set_keys(self.key_lists.share(keys));
+            if wants_keys && let Some(keys) = self.key_lists.share() {
+                topic.set_keys(keys);
             }
         }
     }

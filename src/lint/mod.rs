@@ -128,8 +128,6 @@ pub struct Examined {
     pub contradicts: bool,
     /// It is no message of the Protobuf type that was named for its topic: why not.
     pub mismatch: Option<String>,
-    /// Keys of a JSON object, where they were asked for.
-    pub keys: Option<Keys>,
 }
 
 /// Looks for what deserves attention.
@@ -181,12 +179,12 @@ impl Linter {
     }
 
     /// Takes a packet. `examine` looks into the payload of a PUBLISH where that is worth it; its
-    /// argument says whether keys are wanted too.
+    /// argument is where the keys of a JSON object go, if they are wanted.
     #[inline]
     pub fn packet<S: Sink>(
         &mut self,
         seen: &Seen<'_>,
-        examine: impl FnOnce(bool) -> Examined,
+        examine: impl FnOnce(Option<&mut Keys>) -> Examined,
         sink: &mut S,
     ) {
         self.now = self.now.max(seen.times.last);

@@ -19,9 +19,11 @@ const MOST_NAME_BYTES: usize = 32 << 20;
 const MEMBER_BYTES: usize = 64 << 20;
 
 /// The first messages of a topic are looked into, and of the later ones one in so many: parsing a
-/// payload takes longer than all else that is done with its packet.
+/// payload takes longer than all else that is done with its packet. Of topics that come when many
+/// are known it is the first message only.
 const FIRST_SAMPLES: u64 = 4;
 const SAMPLE_EVERY: u64 = 64;
+const FEW_TOPICS: u32 = 4096;
 
 /// PUBLISH packets of a topic that went one way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -203,7 +205,7 @@ impl Topic {
     }
 
     #[inline]
-    fn add(&mut self, message: &Addition, room: &mut usize) -> News {
+    fn add(&mut self, message: &Addition, first_samples: u64, room: &mut usize) -> News {
         let to_broker = message.towards == Towards::Broker;
         // What the broker passes on was looked into on its way there.
         let is_source = to_broker || self.latest.to_broker == 0;
@@ -231,7 +233,7 @@ impl Topic {
             members.insert(message.client, room)
         };
         News {
-            sample: is_source && (before < FIRST_SAMPLES || before.is_multiple_of(SAMPLE_EVERY)),
+            sample: is_source && (before < first_samples || before.is_multiple_of(SAMPLE_EVERY)),
             first_to_broker: to_broker && before == 0,
             publisher: to_broker && is_new,
         }
@@ -241,17 +243,30 @@ impl Topic {
 /// The keys of topics, each list of them once: those of a thousand sensors of one make are the
 /// same.
 #[derive(Debug, Default)]
-pub(super) struct KeyLists(HashSet<Arc<Keys>, foldhash::fast::RandomState>);
+pub(super) struct KeyLists {
+    lists: HashSet<Arc<Keys>, foldhash::fast::RandomState>,
+    /// Where the keys of a payload are read to: mostly the list is known.
+    scratch: Keys,
+}
 
 impl KeyLists {
-    /// The list that is equal to this one.
-    pub(super) fn share(&mut self, keys: Keys) -> Arc<Keys> {
-        if let Some(known) = self.0.get(&keys) {
-            return Arc::clone(known);
+    /// Where the next list goes.
+    pub(super) fn scratch(&mut self) -> &mut Keys {
+        self.scratch.clear();
+        &mut self.scratch
+    }
+
+    /// The list that is equal to that one; `None` where it holds nothing.
+    pub(super) fn share(&mut self) -> Option<Arc<Keys>> {
+        if self.scratch.is_empty() {
+            return None;
         }
-        let new = Arc::new(keys);
-        self.0.insert(Arc::clone(&new));
-        new
+        if let Some(known) = self.lists.get(&self.scratch) {
+            return Some(Arc::clone(known));
+        }
+        let new = Arc::new(self.scratch.clone());
+        self.lists.insert(Arc::clone(&new));
+        Some(new)
     }
 }
 
@@ -330,7 +345,8 @@ impl Topics {
             None => (self.insert(hash, tap, name)?, true),
         };
         let topic = self.topics.get_mut(index as usize)?;
-        let news = topic.add(message, &mut self.member_room);
+        let first_samples = if index < FEW_TOPICS { FIRST_SAMPLES } else { 1 };
+        let news = topic.add(message, first_samples, &mut self.member_room);
         Some((topic, is_new, news))
     }
 

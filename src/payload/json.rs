@@ -84,10 +84,44 @@ impl Keys {
         })
     }
 
+    /// Takes those of a JSON object in place of what was there, in the same memory; what is no
+    /// object leaves nothing. Takes time linear in the number of bytes and no stack, however deep
+    /// they are nested.
+    pub fn read(&mut self, bytes: &[u8]) -> bool {
+        self.clear();
+        let is_object = self.try_read(bytes).is_some();
+        if !is_object {
+            self.clear();
+        }
+        is_object
+    }
+
+    fn try_read(&mut self, bytes: &[u8]) -> Option<()> {
+        let mut json = serde_json::Deserializer::from_str(str::from_utf8(bytes).ok()?);
+        let mut collect = Collect {
+            keys: self,
+            marks: 0,
+        };
+        json.deserialize_map(&mut collect).ok()?;
+        json.end().ok()
+    }
+
+    /// Nothing is held.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.ends.is_empty() && !self.more
+    }
+
+    /// Holds nothing any more.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+        self.more = false;
+    }
+
     fn add(&mut self, name: &str) {
         let length = self.text.len().saturating_add(name.len());
         match u16::try_from(length) {
-            _ if self.names().any(|known| known == name) => {}
             Ok(end) if self.ends.len() < MOST_KEYS && length <= MOST_KEY_BYTES => {
                 self.text.push_str(name);
                 self.ends.push(end);
@@ -97,21 +131,38 @@ impl Keys {
     }
 }
 
-/// The keys of a JSON object, not of those within it; `None` for anything else. Takes time linear
-/// in the number of bytes and no stack, however deep they are nested.
+/// The keys of a JSON object, not of those within it; `None` for anything else.
 #[must_use]
 pub fn keys(bytes: &[u8]) -> Option<Keys> {
-    let mut json = serde_json::Deserializer::from_str(str::from_utf8(bytes).ok()?);
     let mut keys = Keys::default();
-    json.deserialize_map(Collect(&mut keys)).ok()?;
-    json.end().ok()?;
-    Some(keys)
+    keys.read(bytes).then_some(keys)
 }
 
 /// Collects the keys of an object.
-struct Collect<'k>(&'k mut Keys);
+struct Collect<'k> {
+    keys: &'k mut Keys,
+    /// A bit for some of what each name looks like, so that most need not be compared.
+    marks: u64,
+}
 
-impl<'de> Visitor<'de> for Collect<'_> {
+impl Collect<'_> {
+    fn name(&mut self, name: &str) {
+        let bytes = name.as_bytes();
+        let look = |byte: Option<&u8>| byte.copied().map_or(0, u32::from);
+        let mark = look(bytes.first())
+            .wrapping_mul(7)
+            .wrapping_add(look(bytes.last()))
+            .wrapping_add(bytes.len() as u32);
+        let mark = 1_u64.wrapping_shl(mark);
+        let is_known = self.marks & mark != 0 && self.keys.names().any(|known| known == name);
+        if !is_known {
+            self.marks |= mark;
+            self.keys.add(name);
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Collect<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,7 +170,7 @@ impl<'de> Visitor<'de> for Collect<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while map.next_key_seed(Key(&mut *self.0))?.is_some() {
+        while map.next_key_seed(Key(&mut *self))?.is_some() {
             map.next_value::<IgnoredAny>()?;
         }
         Ok(())
@@ -127,9 +178,9 @@ impl<'de> Visitor<'de> for Collect<'_> {
 }
 
 /// Takes one key, without a string of its own.
-struct Key<'k>(&'k mut Keys);
+struct Key<'a, 'k>(&'a mut Collect<'k>);
 
-impl<'de> DeserializeSeed<'de> for Key<'_> {
+impl<'de> DeserializeSeed<'de> for Key<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
@@ -137,7 +188,7 @@ impl<'de> DeserializeSeed<'de> for Key<'_> {
     }
 }
 
-impl Visitor<'_> for Key<'_> {
+impl Visitor<'_> for Key<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -145,7 +196,7 @@ impl Visitor<'_> for Key<'_> {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<(), E> {
-        self.0.add(name);
+        self.0.name(name);
         Ok(())
     }
 }

@@ -132,19 +132,20 @@ pub fn classify(sample: &Sample<'_>) -> Option<PayloadKind> {
     look(sample, LOOK)
 }
 
-/// What [`classify`] says, and the [`keys`] of a JSON object that is there whole: for both, it is
-/// read once.
+/// What [`classify`] says, and into `keys` the [`keys`] of a JSON object that is there whole: for
+/// both, it is read once. `keys` holds nothing where there are none.
 #[must_use]
-pub fn classify_with_keys(sample: &Sample<'_>) -> (Option<PayloadKind>, Option<Keys>) {
+pub fn classify_with_keys(sample: &Sample<'_>, keys: &mut Keys) -> Option<PayloadKind> {
     let bytes = sample.bytes;
     let is_candidate = sample.length > 0
         && sample.is_whole()
         && bytes.len() <= LOOK
         && bytes.trim_ascii_start().starts_with(b"{");
-    match is_candidate.then(|| keys(bytes)).flatten() {
-        Some(keys) => (Some(PayloadKind::Json), Some(keys)),
-        None => (classify(sample), None),
+    if is_candidate && keys.read(bytes) {
+        return Some(PayloadKind::Json);
     }
+    keys.clear();
+    classify(sample)
 }
 
 fn look(sample: &Sample<'_>, limit: usize) -> Option<PayloadKind> {
