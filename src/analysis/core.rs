@@ -2,7 +2,7 @@
 
 use crate::delivery::Deliveries;
 use crate::mqtt::stream::Input;
-use crate::session::Sessions;
+use crate::session::{Sessions, SpareMemory};
 use crate::tcp::{Chunk, Connection, Direction, EndReason, Event, Gap};
 use crate::time::Timestamp;
 
@@ -172,13 +172,14 @@ impl Core {
 
     /// A connection that stands on a named port.
     fn named(&mut self, tcp: &Connection, client_is_forward: bool, transport: Transport) -> Slot {
-        let flow = MqttFlow::new(tcp, client_is_forward, transport, true);
+        let new = |memory| MqttFlow::new(tcp, client_is_forward, transport, true, memory);
         Slot::Mqtt(match self.spare.pop() {
             Some(mut spare) => {
-                *spare = flow;
+                let memory = spare.state.spare_memory();
+                *spare = new(memory);
                 spare
             }
-            None => Box::new(flow),
+            None => Box::new(new(SpareMemory::default())),
         })
     }
 
@@ -460,7 +461,8 @@ fn detect(tcp: &Connection, chunk: &Chunk<'_>) -> Slot {
         return Slot::Ignored;
     }
     let client_is_forward = chunk.direction == Direction::Forward;
-    let mut flow = MqttFlow::new(tcp, client_is_forward, Transport::Tcp, false);
+    let memory = SpareMemory::default();
+    let mut flow = MqttFlow::new(tcp, client_is_forward, Transport::Tcp, false, memory);
     flow.synchronise();
     Slot::Mqtt(Box::new(flow))
 }

@@ -3,7 +3,7 @@
 use crate::memory::prefetch;
 use crate::mqtt::stream::PacketStream;
 use crate::mqtt::{FixedHeader, PacketType};
-use crate::session::{ConnectionFacts, ConnectionState, PerWay, Towards};
+use crate::session::{ConnectionFacts, ConnectionState, PerWay, SpareMemory, Towards};
 use crate::tcp::{Chunk, Connection, Direction};
 use crate::time::Timestamp;
 
@@ -76,22 +76,9 @@ impl MqttFlow {
         client_is_forward: bool,
         transport: Transport,
         named: bool,
+        memory: SpareMemory,
     ) -> Self {
-        let [forward, reverse] = tcp.endpoints;
-        let (client, broker) = if client_is_forward {
-            (forward, reverse)
-        } else {
-            (reverse, forward)
-        };
         let midstream = tcp.midstream();
-        let facts = ConnectionFacts {
-            number: tcp.number,
-            slot: tcp.slot(),
-            tap: tcp.tap,
-            client,
-            broker,
-            midstream,
-        };
         let client_direction = if client_is_forward {
             Direction::Forward
         } else {
@@ -106,7 +93,7 @@ impl MqttFlow {
             })
         });
         Self {
-            state: ConnectionState::new(facts),
+            state: ConnectionState::new_in(facts(tcp, client_is_forward), memory),
             forward: PacketStream::new(!midstream),
             reverse: PacketStream::new(!midstream),
             roles: Roles {
@@ -185,6 +172,24 @@ impl MqttFlow {
         self.forward = PacketStream::new(true);
         self.reverse = PacketStream::new(true);
         self.first_bytes = Some(FirstBytes::default());
+    }
+}
+
+/// Who talks to whom.
+fn facts(tcp: &Connection, client_is_forward: bool) -> ConnectionFacts {
+    let [forward, reverse] = tcp.endpoints;
+    let (client, broker) = if client_is_forward {
+        (forward, reverse)
+    } else {
+        (reverse, forward)
+    };
+    ConnectionFacts {
+        number: tcp.number,
+        slot: tcp.slot(),
+        tap: tcp.tap,
+        client,
+        broker,
+        midstream: tcp.midstream(),
     }
 }
 

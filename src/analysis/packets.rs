@@ -165,6 +165,9 @@ pub(super) fn frame_packets<O: Observer>(
             work.packet(direction, &found);
             continue;
         }
+        if input.bytes.is_empty() && stream.at_boundary() {
+            break;
+        }
         let Some(output) = stream.next(&mut input, work.state.level, &options.stream) else {
             break;
         };

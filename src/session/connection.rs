@@ -229,10 +229,27 @@ pub struct ConnectionState {
     pub(super) owed: Owed,
 }
 
+/// Memory of a connection that is gone, for the next one.
+#[derive(Debug, Default)]
+pub struct SpareMemory(Subscriptions);
+
 impl ConnectionState {
+    /// What the next connection can use. Nothing is known of this one afterwards.
+    pub fn spare_memory(&mut self) -> SpareMemory {
+        let mut subscriptions = std::mem::take(&mut self.subscriptions);
+        subscriptions.clear();
+        SpareMemory(subscriptions)
+    }
+
     /// A connection of which nothing was heard yet: MQTT 3.1.1 is assumed.
     #[must_use]
     pub fn new(facts: ConnectionFacts) -> Self {
+        Self::new_in(facts, SpareMemory::default())
+    }
+
+    /// The same in the memory of a connection that is gone.
+    #[must_use]
+    pub fn new_in(facts: ConnectionFacts, memory: SpareMemory) -> Self {
         Self {
             facts,
             level: ProtocolLevel::V3_1_1,
@@ -245,7 +262,7 @@ impl ConnectionState {
             connect_times: None,
             aliases: PerWay::default(),
             exchanges: PerWay::default(),
-            subscriptions: Subscriptions::default(),
+            subscriptions: memory.0,
             welcome: Welcome::Unseen,
             introduced: false,
             gaps: 0,

@@ -35,7 +35,8 @@ use crate::mqtt::{FixedHeader, Parsed};
 use crate::time::Timestamp;
 
 pub use connection::{
-    ConnackFacts, ConnectFacts, ConnectionFacts, ConnectionState, LevelBasis, WillFacts,
+    ConnackFacts, ConnectFacts, ConnectionFacts, ConnectionState, LevelBasis, SpareMemory,
+    WillFacts,
 };
 pub use exchange::ExchangeOutcome;
 pub use record::{DelayKind, ExchangeRecord, Grant, Observer, SessionRecord, SubscriptionRecord};

@@ -28,7 +28,9 @@ impl ConnectionState {
     /// Learns the level from a packet's bytes where no CONNECT told it. Call it before the
     /// packet is parsed; `body` may be its beginning.
     pub fn infer_level(&mut self, first_byte: u8, body: &[u8], remaining_length: u32) {
-        if self.basis != LevelBasis::Assumed {
+        // The first CONNECT names the level itself.
+        let is_connect = PacketType::from_first_byte(first_byte) == PacketType::Connect;
+        if self.basis != LevelBasis::Assumed || (is_connect && !self.introduced) {
             return;
         }
         self.level = match level_evidence_prefix(first_byte, body, remaining_length) {

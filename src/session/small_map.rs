@@ -107,6 +107,14 @@ impl<K: Ord, V> SmallMap<K, V> {
         }
     }
 
+    /// Removes everything, and keeps the memory of a short list.
+    pub fn clear(&mut self) {
+        match self {
+            Self::Few(few) => few.clear(),
+            Self::Many(_) => *self = Self::default(),
+        }
+    }
+
     /// The values in the order of their keys.
     pub fn values(&self) -> impl Iterator<Item = &V> {
         self.iter().map(|(_, value)| value)
@@ -160,6 +168,8 @@ mod tests {
                 prop_assert!(small.values_mut().eq(tree.values_mut()));
                 prop_assert!(small.values().eq(tree.values()));
             }
+            small.clear();
+            prop_assert!(small.is_empty() && small.iter().next().is_none());
         }
     }
 }

@@ -581,7 +581,7 @@ impl Sessions {
             .zip(0_u32..)
             .filter_map(|(session, slot)| Some((session.as_ref()?.number, slot)))
             .collect();
-        slots.sort_unstable();
+        slots.sort_unstable_by_key(|&(number, _)| number);
         for (_, slot) in slots {
             self.end(slot, observer);
         }

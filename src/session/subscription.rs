@@ -1,5 +1,7 @@
 //! Subscriptions of a connection: asked for, granted, ended.
 
+use std::collections::BTreeMap;
+
 use crate::mqtt::{Subscribe, Unsubscribe};
 use crate::time::Timestamp;
 
@@ -12,6 +14,8 @@ const KEPT_FILTERS: usize = 65_536;
 const KEPT_BYTES: usize = 4 << 20;
 /// SUBSCRIBE and UNSUBSCRIBE packets that may await their answer.
 const KEPT_REQUESTS: usize = 65_536;
+/// So many subscriptions are looked at one by one.
+const FEW: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Subscription {
@@ -47,8 +51,9 @@ struct Removal {
 pub(super) struct Subscriptions {
     /// By sequence number, so that a SUBACK finds the filters of its SUBSCRIBE.
     active: SmallMap<u64, Subscription>,
-    /// Sequence number of the active subscription to a filter.
-    by_filter: SmallMap<Box<[u8]>, u64>,
+    /// Sequence number of the active subscription to a filter, once there are too many to look at
+    /// one by one.
+    by_filter: Option<Box<BTreeMap<Box<[u8]>, u64>>>,
     subscribing: SmallMap<u16, Request>,
     unsubscribing: SmallMap<u16, Removal>,
     next: u64,
@@ -110,6 +115,53 @@ impl Subscription {
 }
 
 impl Subscriptions {
+    /// None any more, in the same memory.
+    pub(super) fn clear(&mut self) {
+        let Self {
+            mut active,
+            mut subscribing,
+            mut unsubscribing,
+            ..
+        } = std::mem::take(self);
+        active.clear();
+        subscribing.clear();
+        unsubscribing.clear();
+        *self = Self {
+            active,
+            subscribing,
+            unsubscribing,
+            ..Self::default()
+        };
+    }
+
+    /// Sequence number of the active subscription to a filter.
+    fn of_filter(&self, filter: &[u8]) -> Option<u64> {
+        if let Some(by_filter) = &self.by_filter {
+            return by_filter.get(filter).copied();
+        }
+        let is_it = |of: &Subscription| of.is_active() && *of.filter == *filter;
+        let found = self.active.iter().filter(|(_, of)| is_it(of));
+        found.map(|(&sequence, _)| sequence).last()
+    }
+
+    /// This is the active subscription to its filter from now on.
+    fn activate(&mut self, sequence: u64, filter: &[u8]) {
+        if let Some(by_filter) = &mut self.by_filter {
+            by_filter.insert(filter.into(), sequence);
+        } else if self.active.len() > FEW {
+            let active = self.active.iter().filter(|(_, of)| of.is_active());
+            let by_filter = active.map(|(&sequence, of)| (of.filter.clone(), sequence));
+            self.by_filter = Some(Box::new(by_filter.collect()));
+        }
+    }
+
+    /// There is no active subscription to this filter any more.
+    fn deactivate(&mut self, filter: &[u8]) {
+        if let Some(by_filter) = &mut self.by_filter {
+            by_filter.remove(filter);
+        }
+    }
+
     /// Takes a SUBSCRIBE; hands out the subscriptions that it replaces.
     pub(super) fn subscribe(
         &mut self,
@@ -122,9 +174,10 @@ impl Subscriptions {
             let sequence = self.next;
             self.next = self.next.saturating_add(1);
             let length = subscription.filter.len();
-            if let Some(old) = self.by_filter.remove(subscription.filter)
+            if let Some(old) = self.of_filter(subscription.filter)
                 && let Some(old) = self.active.remove(&old)
             {
+                self.deactivate(subscription.filter);
                 // [MQTT-3.8.4-3]: an identical filter replaces the subscription.
                 self.bytes = self.bytes.saturating_sub(old.filter.len());
                 ended(&old, times.first);
@@ -134,7 +187,6 @@ impl Subscriptions {
                 continue;
             }
             self.bytes = self.bytes.saturating_add(length);
-            self.by_filter.insert(subscription.filter.into(), sequence);
             self.active.insert(
                 sequence,
                 Subscription {
@@ -145,6 +197,7 @@ impl Subscriptions {
                     unsubscribe: None,
                 },
             );
+            self.activate(sequence, subscription.filter);
         }
         let request = Request {
             first: times.first,
@@ -191,11 +244,12 @@ impl Subscriptions {
         for filter in packet.filters {
             let place = removal.count;
             removal.count = place.saturating_add(1);
-            if let Some(sequence) = self.by_filter.remove(filter)
+            if let Some(sequence) = self.of_filter(filter)
                 && let Some(ending) = self.active.get_mut(&sequence)
             {
                 ending.unsubscribe = Some(times.first);
                 removal.filters.push((place, sequence));
+                self.deactivate(filter);
             }
         }
         if let (Some(packet_id), true) = (packet.packet_id, room) {
@@ -217,8 +271,10 @@ impl Subscriptions {
             if code.is_some_and(|&code| code >= 0x80) {
                 if let Some(kept) = self.active.get_mut(&sequence) {
                     kept.unsubscribe = None;
-                    if !self.by_filter.contains_key(&kept.filter) {
-                        self.by_filter.insert(kept.filter.clone(), sequence);
+                    if let Some(by_filter) = &mut self.by_filter
+                        && !by_filter.contains_key(&kept.filter)
+                    {
+                        by_filter.insert(kept.filter.clone(), sequence);
                     }
                     if let Some(grant) = kept.grant() {
                         ended(Ending::Kept(grant));

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use crate::memory::{Index, prefetch};
 use crate::time::Timestamp;
-use crate::wire::{Endpoint, Segment};
+use crate::wire::Segment;
 
 use super::connection::{Connection, EndReason};
 use super::delivery::{Delivery, Place};
@@ -23,46 +23,67 @@ pub(super) struct FlowKey {
     tap: u16,
 }
 
+/// How IPv4 addresses stand in IPv6 (RFC 4291, section 2.5.5.2): these bits above the address.
+const MAPPED: u64 = 0xffff << 32;
+
 impl Hash for FlowKey {
     #[inline]
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let wide = |(first, second)| u128::from(first) << 64 | u128::from(second);
-        hasher.write_u128(wide(self.low));
-        hasher.write_u128(wide(self.high));
-        hasher.write_u64(u64::from(self.ports) << 16 | u64::from(self.tap));
+        let rest = u64::from(self.ports) << 16 | u64::from(self.tap);
+        let is_short = |(first, second): (u64, u64)| first == 0 && second >> 32 == MAPPED >> 32;
+        if is_short(self.low) && is_short(self.high) {
+            let addresses = self.low.1 << 32 | self.high.1 & u64::from(u32::MAX);
+            hasher.write_u128(wide((addresses, rest)));
+        } else {
+            hasher.write_u128(wide(self.low));
+            hasher.write_u128(wide(self.high));
+            hasher.write_u64(rest);
+        }
     }
 }
 
 impl FlowKey {
     /// The key, and whether the segment goes from the lower endpoint to the higher one.
+    #[inline]
     fn new(segment: &Segment<'_>) -> (Self, bool) {
-        let flat = |endpoint: &Endpoint| match endpoint.address {
-            // Mapped to IPv6.
-            IpAddr::V4(address) => (0, 0xffff << 32 | u64::from(address.to_bits())),
-            IpAddr::V6(address) => {
-                let bits = address.to_bits();
-                ((bits >> 64) as u64, bits as u64)
+        let (source, destination) = (&segment.source, &segment.destination);
+        let (from, to, from_low) = match (source.address, destination.address) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                let flat = |address: u32, port| u64::from(address) << 16 | u64::from(port);
+                let (from, to) = (from.to_bits(), to.to_bits());
+                let from_low = flat(from, source.port) <= flat(to, destination.port);
+                let mapped = |address| (0, MAPPED | u64::from(address));
+                (mapped(from), mapped(to), from_low)
+            }
+            (from, to) => {
+                let (from, to) = (long(from), long(to));
+                let from_low = (from, source.port) <= (to, destination.port);
+                (from, to, from_low)
             }
         };
-        let source = (flat(&segment.source), segment.source.port);
-        let destination = (flat(&segment.destination), segment.destination.port);
-        let from_low = source <= destination;
-        let (low, high) = if from_low {
-            (source, destination)
+        let (low, high, low_port, high_port) = if from_low {
+            (from, to, source.port, destination.port)
         } else {
-            (destination, source)
+            (to, from, destination.port, source.port)
         };
-        let ports = u32::from(low.1) << 16 | u32::from(high.1);
-        (
-            Self {
-                low: low.0,
-                high: high.0,
-                ports,
-                tap: segment.tap,
-            },
-            from_low,
-        )
+        let key = Self {
+            low,
+            high,
+            ports: u32::from(low_port) << 16 | u32::from(high_port),
+            tap: segment.tap,
+        };
+        (key, from_low)
     }
+}
+
+/// An address as one of IPv6.
+fn long(address: IpAddr) -> (u64, u64) {
+    let bits = match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    };
+    ((bits >> 64) as u64, bits as u64)
 }
 
 /// A segment's flow, looked up once: see [`FlowTable::hash`].
@@ -221,6 +242,7 @@ impl FlowTable {
     /// A segment's flow. Looking it up touches memory that is likely far away, so several
     /// segments' hashes can be made and [touched](Self::touch) before the first is pushed.
     #[must_use]
+    #[inline]
     pub fn hash(&self, segment: &Segment<'_>) -> FlowHash {
         let (key, from_low) = FlowKey::new(segment);
         FlowHash {
