@@ -1,7 +1,9 @@
 //! What carries MQTT on one connection: TLS, WebSocket, or both, put one into the other.
 
+use crate::lint::WebSocketUse;
+use crate::mqtt::ProtocolLevel;
 use crate::stream::tls::{self, Keys, Tls, TlsFacts};
-use crate::stream::websocket::{self, WebSocket};
+use crate::stream::websocket::{self, Subprotocol, WebSocket};
 use crate::stream::{Passed, Piece, Scratch, Side};
 use crate::tcp::Direction;
 use crate::time::{TimeDelta, Timestamp};
@@ -214,6 +216,21 @@ impl Carrier {
             (None, Some(_)) => Transport::WebSocket,
             (None, None) => Transport::Tcp,
         }
+    }
+
+    /// How WebSocket carries a connection of this level.
+    pub(super) fn web_socket_use(&self, level: ProtocolLevel) -> Option<WebSocketUse> {
+        let web_socket = self.web_socket.as_ref()?;
+        let is_broken = |named: Option<Subprotocol>| match named {
+            None | Some(Subprotocol::Mqtt) => false,
+            Some(Subprotocol::MqttV31) => level != ProtocolLevel::V3_1,
+            Some(Subprotocol::Misspelt | Subprotocol::Other) => true,
+        };
+        Some(WebSocketUse {
+            not_offered: is_broken(web_socket.offered()),
+            not_selected: is_broken(web_socket.selected()),
+            text_frames: web_socket.statistics().text_frames,
+        })
     }
 
     pub(super) fn tls_view(&self) -> Option<TlsView<'_>> {

@@ -391,6 +391,10 @@ impl Core {
             round_trip_client: client,
             round_trip_broker: broker,
             tls: flow.carrier.as_ref().and_then(|carrier| carrier.tls_view()),
+            web_socket: flow
+                .carrier
+                .as_ref()
+                .and_then(|carrier| carrier.web_socket_use(flow.state.level)),
             stop: flow.carrier.as_ref().and_then(|carrier| carrier.stopped()),
         });
         if self.spare.len() < SPARE {

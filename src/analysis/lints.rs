@@ -291,6 +291,7 @@ impl<W: Write> Observer for Lints<W> {
             in_clear: matches!(event.transport, Transport::Tcp | Transport::WebSocket),
             unread: unread.filter(|_| silent && !decryption_ended),
             incomplete: event.stop.is_some(),
+            web_socket: event.web_socket,
             by_broker: event.ended_by == Some(Towards::Client),
             both_sides: [Direction::Forward, Direction::Reverse]
                 .iter()

@@ -31,7 +31,7 @@ mod tee;
 mod totals;
 
 use crate::delivery::DeliveryRecord;
-use crate::lint::Seen;
+use crate::lint::{Seen, WebSocketUse};
 use crate::mqtt::FixedHeader;
 use crate::session::{self, ConnectionState, PacketTimes, PerWay, Towards};
 use crate::tcp::{Connection, EndReason, Gap};
@@ -149,6 +149,8 @@ pub struct ConnectionEvent<'a> {
     pub round_trip_broker: Option<TimeDelta>,
     /// What was seen of TLS.
     pub tls: Option<TlsView<'a>>,
+    /// How WebSocket carried it, if it did.
+    pub web_socket: Option<WebSocketUse>,
     /// Why MQTT was not read, or not to the end.
     pub stop: Option<CarrierStop>,
 }

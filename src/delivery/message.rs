@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU64;
 
+use crate::mqtt::Forwarded;
 use crate::session::SmallMap;
 use crate::time::{TimeDelta, Timestamp};
 
@@ -190,6 +191,8 @@ pub(super) struct Message {
 struct More {
     /// The beginning of a payload that was not captured whole.
     prefix: Box<[u8]>,
+    /// Properties that have to reach every receiver.
+    forwarded: Forwarded,
     /// Further receivers that were expected from the beginning, in the order of their places.
     rest: Vec<Expectation>,
     /// Receivers that turned out later.
@@ -213,8 +216,15 @@ impl Message {
 
     /// A message on its way, whose receivers are still to be told.
     pub(super) fn new(id: u64, key: u64, seen: &Seen<'_>, length: u32) -> Self {
+        let forwarded = seen.forwarded();
+        let is_cut = seen.payload_hash.is_none();
         let more = || More {
-            prefix: prefix(seen.publish.payload).into(),
+            prefix: if is_cut {
+                prefix(seen.publish.payload).into()
+            } else {
+                Box::default()
+            },
+            forwarded,
             ..More::default()
         };
         Self {
@@ -238,7 +248,7 @@ impl Message {
             before_place: NONE,
             before: 0,
             first: Expectation::NOBODY,
-            more: seen.payload_hash.is_none().then(|| Box::new(more())),
+            more: (is_cut || !forwarded.is_empty()).then(|| Box::new(more())),
         }
     }
 
@@ -255,6 +265,13 @@ impl Message {
     /// XXH3-64 of the payload, where it was captured whole.
     pub(super) fn payload_hash(&self) -> Option<u64> {
         (self.traits & Self::WHOLE != 0).then_some(self.hash)
+    }
+
+    /// Properties that have to reach every receiver.
+    pub(super) fn forwarded(&self) -> Forwarded {
+        self.more
+            .as_ref()
+            .map_or_else(Forwarded::default, |more| more.forwarded)
     }
 
     /// Takes note of the PUBREL; the first one counts.

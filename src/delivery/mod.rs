@@ -26,7 +26,7 @@ mod slab;
 mod topic;
 mod wills;
 
-use crate::mqtt::Publish;
+use crate::mqtt::{Altered, Forwarded, Publish};
 use crate::session::{ConnectionState, PacketTimes, Tag, Towards};
 use crate::time::{TimeDelta, Timestamp};
 
@@ -135,6 +135,9 @@ pub struct DeliveryRecord<'a> {
     pub will_of: Option<u32>,
     /// The capture lost frames between its begin and its end.
     pub uncertain: bool,
+    /// Properties of the PUBLISH to the broker that are missing in the one to the receiver, or say
+    /// something else there (MQTT 5), where it can have been no other message.
+    pub altered: Altered,
     /// Number of the receiver's connection; none where the message did not come.
     pub connection: Option<u64>,
     /// The tap.
@@ -184,6 +187,18 @@ pub struct Seen<'a> {
     pub tag: Option<Tag>,
     /// The tap stands beside the broker.
     pub at_broker: bool,
+}
+
+impl Seen<'_> {
+    /// Properties that a broker has to pass on as they are.
+    fn forwarded(&self) -> Forwarded {
+        let properties = &self.publish.properties;
+        if properties.is_empty() {
+            Forwarded::default()
+        } else {
+            Forwarded::of(properties)
+        }
+    }
 }
 
 /// Bounds of the matching.

@@ -40,12 +40,25 @@ pub struct Closed<'a> {
     pub unread: Option<Unread>,
     /// It was not read to its end.
     pub incomplete: bool,
+    /// How WebSocket carried it, if it did.
+    pub web_socket: Option<WebSocketUse>,
     /// The broker ended it: its FIN or RST was the first.
     pub by_broker: bool,
     /// Segments of both directions are in the capture.
     pub both_sides: bool,
     /// The packets within which it ended, and how much of their bodies came.
     pub unfinished: PerWay<Option<(FixedHeader, u32)>>,
+}
+
+/// How WebSocket carried a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct WebSocketUse {
+    /// The client's request is known, and offers no subprotocol of the connection's level.
+    pub not_offered: bool,
+    /// The server's response is known, and selects none.
+    pub not_selected: bool,
+    /// Text frames, of both sides.
+    pub text_frames: u64,
 }
 
 /// What is kept of each open connection, by slot.
@@ -245,6 +258,39 @@ impl Linter {
             });
     }
 
+    /// What MQTT asks of WebSocket (section 6), on a connection that carried MQTT.
+    #[cold]
+    fn web_socket<S: Sink>(&mut self, closed: &Closed<'_>, seen: WebSocketUse, sink: &mut S) {
+        let state = closed.state;
+        if state.packets.to_broker == 0 && state.packets.to_client == 0 {
+            return;
+        }
+        let ends = [state.facts.client, state.facts.broker];
+        if seen.text_frames > 0 {
+            self.collector
+                .report(Own::WebSocketText, closed.place, None, sink, |draft| {
+                    draft.say(format_args!("{} text frames", seen.text_frames));
+                    draft.connection(ends);
+                });
+        }
+        let broken = [
+            (seen.not_offered, "not offered by the client"),
+            (seen.not_selected, "not selected by the server"),
+        ];
+        if broken.iter().any(|(broken, _)| *broken) {
+            let code = Own::WebSocketSubprotocol;
+            self.collector
+                .report(code, closed.place, None, sink, |draft| {
+                    let mut between = "";
+                    for (_, what) in broken.iter().filter(|(broken, _)| *broken) {
+                        draft.say(format_args!("{between}{what}"));
+                        between = ", ";
+                    }
+                    draft.connection(ends);
+                });
+        }
+    }
+
     /// Takes a connection that is over.
     pub fn connection<S: Sink>(&mut self, closed: &Closed<'_>, sink: &mut S) {
         let state = closed.state;
@@ -259,6 +305,9 @@ impl Linter {
                 .report(code, closed.place, None, sink, |draft| {
                     draft.connection(ends);
                 });
+        }
+        if let Some(seen) = closed.web_socket {
+            self.web_socket(closed, seen, sink);
         }
         if let Some(credentials) = slot.credentials.as_deref().filter(|_| closed.in_clear) {
             self.credentials(state, credentials, sink);

@@ -46,7 +46,7 @@ use crate::time::Timestamp;
 
 pub use catalogue::{Code, Own, catalogue, markdown};
 pub use collector::{Finding, Place, Sink};
-pub use connections::{Closed, Unread};
+pub use connections::{Closed, Unread, WebSocketUse};
 pub use thresholds::{ThresholdDoc, ThresholdError, Thresholds};
 pub use topics::{Leg, Topic, Topics};
 

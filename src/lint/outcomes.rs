@@ -90,7 +90,8 @@ impl Linter {
     pub fn delivery<S: Sink>(&mut self, record: &DeliveryRecord<'_>, sink: &mut S) {
         // With several filters that match, each copy may come with the QoS of its own.
         let other = record.copies <= 1 && record.qos_delivered.is_some_and(|qos| qos != record.qos);
-        if record.outcome != DeliveryOutcome::Delivered || other {
+        let sound = record.outcome == DeliveryOutcome::Delivered && record.altered.is_empty();
+        if !sound || other {
             self.trouble(record, other, sink);
         }
     }
@@ -115,13 +116,19 @@ impl Linter {
             Some(qos) if qos > record.qos => Own::DeliveredHigher,
             _ => Own::DeliveredLower,
         };
-        let all = code.into_iter().chain(other.then_some(qos));
+        let altered = (!record.altered.is_empty()).then_some(Own::PropertiesAltered);
+        let all = code.into_iter().chain(other.then_some(qos)).chain(altered);
         for code in all {
             self.collector
                 .report(code, place, record.topic, sink, |draft| {
                     let about_qos = matches!(code, Own::DeliveredLower | Own::DeliveredHigher);
                     if let (true, Some(qos)) = (about_qos, record.qos_delivered) {
                         draft.say(format_args!("QoS {qos} instead of {}; ", record.qos));
+                    }
+                    if code == Own::PropertiesAltered {
+                        for (property, clause) in record.altered.iter() {
+                            draft.say(format_args!("{} [{clause}]; ", property.name()));
+                        }
                     }
                     say_delivery(draft, record);
                 });

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::delivery::{Basis, DeliveryOutcome, DeliveryRecord};
+use crate::mqtt::Altered;
 use crate::session::{ExchangeOutcome, ExchangeRecord, SubscriptionRecord};
 use crate::time::TimeDelta;
 
@@ -44,6 +45,7 @@ fn record(outcome: DeliveryOutcome) -> DeliveryRecord<'static> {
         further_copy: false,
         copies: 1,
         will_of: None,
+        altered: Altered::NONE,
         connection: Some(3),
         tap: 0,
     }

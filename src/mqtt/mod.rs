@@ -24,6 +24,7 @@
 )]
 
 mod evidence;
+mod forwarded;
 mod header;
 mod malformed;
 mod packet;
@@ -39,6 +40,7 @@ mod violation;
 pub mod write;
 
 pub use evidence::{Evidence, level_evidence, level_evidence_prefix};
+pub use forwarded::{Altered, Forwarded};
 pub use header::{FixedHeader, HeaderResult, MAXIMUM_REMAINING_LENGTH, parse_fixed_header};
 pub use malformed::{Field, Malformed, MalformedReason};
 pub use packet::{

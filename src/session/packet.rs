@@ -79,6 +79,19 @@ impl ConnectionState {
         self.gaps.saturating_add(u32::from(self.hole))
     }
 
+    /// A message comes without the identifier of any of the subscriptions that it can come of,
+    /// although each has one [MQTT-3.3.4-3 to MQTT-3.3.4-5].
+    #[cold]
+    fn lacks_identifier(&self, publish: &Publish<'_>) -> bool {
+        let is_certain =
+            self.complete() && self.session_is_new() && self.requests == 0 && !publish.dup;
+        is_certain
+            && self.topic(Towards::Client, publish).is_some_and(|topic| {
+                self.subscriptions
+                    .lacks_identifier(topic, &publish.properties)
+            })
+    }
+
     /// All of it so far is in the capture: it has its beginning and no gap.
     #[must_use]
     pub fn complete(&self) -> bool {
@@ -217,6 +230,10 @@ impl Sessions {
                 .properties
                 .contains(PropertyId::SubscriptionIdentifier);
             violations.insert_if(marked, SessionViolation::SubscriptionIdentifierFromClient);
+        }
+        if towards == Towards::Client && state.subscriptions.has_identifiers() {
+            let missing = state.lacks_identifier(publish);
+            violations.insert_if(missing, SessionViolation::SubscriptionIdentifierMissing);
         }
         if let (1 | 2, Some(packet_id @ 1..)) = (publish.qos, publish.packet_id) {
             return self.transmission(state, received, publish, packet_id, violations, observer);

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::mqtt::{Subscribe, Unsubscribe};
+use crate::mqtt::topic::{self, SharedFilter};
+use crate::mqtt::{Properties, Property, PropertyId, Subscribe, Unsubscribe};
 use crate::time::Timestamp;
 
 use super::PacketTimes;
@@ -22,6 +23,8 @@ pub(super) struct Subscription {
     filter: Box<[u8]>,
     /// As asked for: QoS in the two lowest bits, and the options of MQTT 5.
     options: u8,
+    /// Subscription Identifier of MQTT 5; 0 for none.
+    identifier: u32,
     answer: Option<(u8, Timestamp)>,
     subscribe: Timestamp,
     /// First byte of an UNSUBSCRIBE that was not answered yet.
@@ -53,11 +56,15 @@ pub(super) struct Subscriptions {
     active: SmallMap<u64, Subscription>,
     /// Sequence number of the active subscription to a filter, once there are too many to look at
     /// one by one.
-    by_filter: Option<Box<BTreeMap<Box<[u8]>, u64>>>,
+    by_filter: Option<BTreeMap<Box<[u8]>, u64>>,
     subscribing: SmallMap<u16, Request>,
     unsubscribing: SmallMap<u16, Removal>,
     next: u64,
     bytes: usize,
+    /// One of them has a Subscription Identifier.
+    identified: bool,
+    /// One was replaced or is to end: messages of before may still be on their way.
+    changed: bool,
     pub(super) granted: u64,
     pub(super) dropped: u64,
 }
@@ -151,7 +158,7 @@ impl Subscriptions {
         } else if self.active.len() > FEW {
             let active = self.active.iter().filter(|(_, of)| of.is_active());
             let by_filter = active.map(|(&sequence, of)| (of.filter.clone(), sequence));
-            self.by_filter = Some(Box::new(by_filter.collect()));
+            self.by_filter = Some(by_filter.collect());
         }
     }
 
@@ -162,6 +169,30 @@ impl Subscriptions {
         }
     }
 
+    /// One of them has a Subscription Identifier.
+    pub(super) const fn has_identifiers(&self) -> bool {
+        self.identified
+    }
+
+    /// Whether all subscriptions that a message can come of have an identifier, and the message has
+    /// none of these. Of many subscriptions or changed ones nothing is said.
+    pub(super) fn lacks_identifier(&self, topic: &[u8], properties: &Properties<'_>) -> bool {
+        if self.by_filter.is_some() || self.changed || self.dropped > 0 {
+            return false;
+        }
+        let matches = |filter: &[u8]| {
+            let shared = SharedFilter::parse(filter);
+            topic::matches(shared.map_or(filter, |shared| shared.filter), topic)
+        };
+        let granted = self.active.values().filter(|of| of.grant().is_some());
+        let mut sources = granted.filter(|of| matches(&of.filter)).peekable();
+        let is_among = |identifier: u32| {
+            let given = |property| property == Property::SubscriptionIdentifier(identifier);
+            properties.iter().any(given)
+        };
+        sources.peek().is_some() && sources.all(|of| of.identifier != 0 && !is_among(of.identifier))
+    }
+
     /// Takes a SUBSCRIBE; hands out the subscriptions that it replaces.
     pub(super) fn subscribe(
         &mut self,
@@ -170,6 +201,11 @@ impl Subscriptions {
         mut ended: impl FnMut(&Subscription, Timestamp),
     ) {
         let from = self.next;
+        let identifier = match packet.properties.get(PropertyId::SubscriptionIdentifier) {
+            Some(Property::SubscriptionIdentifier(identifier)) => identifier,
+            _ => 0,
+        };
+        self.identified |= identifier != 0;
         for subscription in packet.subscriptions {
             let sequence = self.next;
             self.next = self.next.saturating_add(1);
@@ -178,6 +214,7 @@ impl Subscriptions {
                 && let Some(old) = self.active.remove(&old)
             {
                 self.deactivate(subscription.filter);
+                self.changed = true;
                 // [MQTT-3.8.4-3]: an identical filter replaces the subscription.
                 self.bytes = self.bytes.saturating_sub(old.filter.len());
                 ended(&old, times.first);
@@ -192,6 +229,7 @@ impl Subscriptions {
                 Subscription {
                     filter: subscription.filter.into(),
                     options: subscription.options,
+                    identifier,
                     answer: None,
                     subscribe: times.first,
                     unsubscribe: None,
@@ -239,6 +277,7 @@ impl Subscriptions {
 
     /// Takes an UNSUBSCRIBE.
     pub(super) fn unsubscribe(&mut self, packet: &Unsubscribe<'_>, times: PacketTimes) {
+        self.changed = true;
         let room = self.unsubscribing.len() < KEPT_REQUESTS;
         let mut removal = Removal::default();
         for filter in packet.filters {

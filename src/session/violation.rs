@@ -101,6 +101,9 @@ violations! {
     /// A client's PUBLISH with a subscription identifier.
     SubscriptionIdentifierFromClient, "subscription-identifier-from-client",
         "A client must not publish with a subscription identifier.";
+    /// A message without the identifier of the subscription that it comes of.
+    SubscriptionIdentifierMissing, "subscription-identifier-missing",
+        "The message comes without the identifier of its subscription.";
     /// A session expiry in a DISCONNECT that may not have one.
     SessionExpiryNotAllowed, "session-expiry-not-allowed",
         "This DISCONNECT must not set a session expiry interval.";
@@ -204,6 +207,7 @@ impl SessionViolation {
             (V::SubscriptionIdentifierNotAvailable, _) => "section 3.2.2.3.12",
             (V::SharedNotAvailable, _) => "section 3.2.2.3.13",
             (V::SubscriptionIdentifierFromClient, _) => "MQTT-3.3.4-6",
+            (V::SubscriptionIdentifierMissing, _) => "MQTT-3.3.4-3",
             (V::SessionExpiryNotAllowed, Towards::Broker) => "section 3.14.2.2.2",
             (V::SessionExpiryNotAllowed, Towards::Client) => "MQTT-3.14.2-2",
             (V::OtherSidesReasonCode, _) => match packet_type {

@@ -236,6 +236,86 @@ fn other_ports_are_found_by_what_they_say() {
     assert!(plain.len() > 30);
 }
 
+/// A recording with the frames' bytes changed in their places.
+fn changed(name: &str, change: impl Fn(&mut [u8])) -> Vec<u8> {
+    let mut capture = Capture::open(&[&recording(name)]).unwrap();
+    let mut writer = PcapngWriter::new(Vec::new(), "test").unwrap();
+    let mut interface = None;
+    while let Some(item) = capture.next_item() {
+        let Item::Frame(frame) = item else { continue };
+        let number = *interface.get_or_insert_with(|| {
+            let interface = Interface::new(frame.link_type);
+            writer.add_interface(&interface).unwrap()
+        });
+        let mut bytes = frame.bytes.to_vec();
+        change(&mut bytes);
+        writer
+            .write_frame(number, frame.time, frame.wire_length, &bytes, None)
+            .unwrap();
+    }
+    writer.into_inner().unwrap()
+}
+
+/// [MQTT-6.0.0-1] binary frames, [MQTT-6.0.0-3] `mqtt` offered, [MQTT-6.0.0-4] and selected.
+#[test]
+fn what_mqtt_asks_of_websocket_is_checked() {
+    let found = |bytes: &[u8]| -> Vec<String> {
+        let scratch = tempfile::tempdir().unwrap();
+        let (file, directory) = (scratch.path().join("a.pcapng"), scratch.path().join("out"));
+        fs::write(&file, bytes).unwrap();
+        let arguments = ["analyze", "--raw-csv", "--only", "tables", "-o"];
+        let rest = [directory.as_os_str(), file.as_os_str()];
+        mqttscope(arguments.iter().map(OsStr::new).chain(rest));
+        let findings = table(&directory.join("findings.csv"));
+        let of_websocket = findings
+            .iter()
+            .filter(|row| row["code"].starts_with("websocket"));
+        of_websocket
+            .map(|row| format!("{}: {}", row["code"], row["detail"]))
+            .collect()
+    };
+    let replace = |bytes: &mut [u8], from: &[u8], to: &[u8]| {
+        let end = b"\r\n\r\n";
+        let is_head = bytes.windows(end.len()).any(|window| window == end);
+        let place = bytes.windows(from.len()).position(|window| window == from);
+        if let (true, Some(place)) = (is_head, place) {
+            bytes[place..place + to.len()].copy_from_slice(to);
+        }
+    };
+    assert_eq!(found(&changed("websocket.pcap", |_| {})), [""; 0]);
+    let protocol = |from: &'static [u8], to: &'static [u8]| {
+        found(&changed("websocket.pcap", |bytes| replace(bytes, from, to)))
+    };
+    // The client offers mqtt among others; the server selects it.
+    let (offered, selected) = ("not offered by the client", "not selected by the server");
+    let told = |what: &str| vec![format!("websocket-subprotocol: {what}"); 2];
+    assert_eq!(
+        protocol(b"rotocol: mqtt", b"rotocol: MQTT"),
+        told(&format!("{offered}, {selected}"))
+    );
+    let switched = found(&changed("websocket.pcap", |bytes| {
+        if bytes.windows(12).any(|window| window == b"HTTP/1.1 101") {
+            replace(bytes, b"rotocol: mqtt", b"rotocol: chat");
+        }
+    }));
+    assert_eq!(switched, told(selected));
+    // Every frame's payload begins behind the TCP header; what begins like a binary frame is one.
+    let text = found(&changed("websocket.pcap", |bytes| {
+        let ip = usize::from(bytes[14] & 0x0f) * 4;
+        let tcp = 14 + ip + usize::from(bytes[14 + ip + 12] >> 4) * 4;
+        if let Some(first) = bytes.get_mut(tcp)
+            && *first == 0x82
+        {
+            *first = 0x81;
+        }
+    }));
+    assert_eq!(text.len(), 2, "{text:?}");
+    assert!(
+        text.iter()
+            .all(|line| line.starts_with("websocket-text-frame: "))
+    );
+}
+
 /// The recording as pcapng, with its key log as Decryption Secrets Block before so many frames.
 fn with_secrets(name: &str, before: usize, skip: impl Fn(u64) -> bool) -> Vec<u8> {
     let path = recording(name);

@@ -51,6 +51,8 @@ struct Expected {
     delays: Option<BTreeMap<String, u64>>,
     /// Messages lost, by the summary.
     lost: Option<u64>,
+    /// Code and detail of the errors that are found.
+    errors: Option<Vec<String>>,
 }
 
 /// A row. Times stand for the packets: each step has its own.
@@ -265,6 +267,14 @@ fn compare(script: &Script) -> String {
         && outcomes != *expected
     {
         out += &format!("    outcomes {outcomes:?}, not {expected:?}\n");
+    }
+    if let Some(expected) = &expect.errors {
+        let findings = table(&target.join("findings.csv"));
+        let errors = findings.iter().filter(|row| row["severity"] == "error");
+        let seen: Vec<_> = errors
+            .map(|row| format!("{}: {}", row["code"], row["detail"]))
+            .collect();
+        out += &difference(expected, &seen);
     }
     let summary = fs::read_to_string(target.join("summary.json")).unwrap();
     out + &compare_summary(expect, &serde_json::from_str(&summary).unwrap())

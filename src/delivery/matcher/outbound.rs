@@ -1,5 +1,6 @@
 //! Messages to receivers: which message they are.
 
+use crate::mqtt::Altered;
 use crate::mqtt::topic::name_hash_within;
 use crate::session::{ConnectionState, PacketTimes, Tag};
 use crate::time::{TimeDelta, Timestamp};
@@ -184,7 +185,20 @@ impl Deliveries {
                         .get(place)
                         .map_or(TimeDelta::ZERO, |m| to.seen.times.last - m.publish)
                 };
-                choose(queue, to.party, usual, fit, age)
+                // What a broker has to pass on tells equal messages apart.
+                let forwarded = to.seen.forwarded();
+                let is_same = |place| {
+                    let message: Option<&Message> = messages.get(place);
+                    message.is_some_and(|message| message.forwarded() == forwarded)
+                };
+                let fit_exactly = |place| match fit(place) {
+                    Fit::Expected(_) | Fit::Unexpected if !is_same(place) => Fit::Other,
+                    fit => fit,
+                };
+                let exact = (!forwarded.is_empty())
+                    .then(|| choose(queue, to.party, usual, fit_exactly, age))
+                    .flatten();
+                exact.or_else(|| choose(queue, to.party, usual, fit, age))
             }
         }
     }
@@ -438,6 +452,11 @@ impl Deliveries {
             candidates: Some(found.candidates),
             further_copy: further,
             copies,
+            altered: if found.candidates == 1 && to.seen.state.level.is_v5() {
+                message.forwarded().altered(&to.seen.forwarded())
+            } else {
+                Altered::NONE
+            },
             topic: to.seen.topic.or_else(|| {
                 let topic = self.topics.slab.get(message.topic);
                 topic.map(|topic| &*topic.name)
@@ -592,6 +611,7 @@ pub(super) const fn missing(subscriber: &[u8], tap: u16) -> DeliveryRecord<'_> {
         further_copy: false,
         copies: 1,
         will_of: None,
+        altered: Altered::NONE,
         connection: None,
         tap,
     }

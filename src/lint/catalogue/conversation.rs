@@ -101,6 +101,9 @@ violations! {
     SubscriptionIdentifierFromClient, "MQTT-3.3.4-6",
         "Subscription identifiers are what a broker adds for a subscriber; from a client they are a protocol error.",
         "Do not copy the properties of a received message into one that is sent.";
+    SubscriptionIdentifierMissing, "MQTT-3.3.4-3 to MQTT-3.3.4-5",
+        "A client that tells its messages apart by the identifier hands this one to nobody.",
+        "Mend the broker: it has to add the identifiers of all subscriptions that a message comes of.";
     SessionExpiryNotAllowed, "MQTT-3.14.2-2 and section 3.14.2.2.2",
         "Only a client whose session is kept may change how long; the broker takes it for a protocol error.",
         "Name the session expiry interval in the CONNECT.";

@@ -115,6 +115,11 @@ codes! {
         "The subscriber has to acknowledge what it asked to get without, and a small device may not be able to.",
         "Mend the broker, or switch off what raises the QoS there (upgrade_outgoing_qos of mosquitto).",
         "MQTT-3.8.4-8; 3.1.1: MQTT-3.8.4-6";
+    PropertiesAltered, "properties-altered", Error, "delivery",
+        "The broker did not pass on a property of a message as it was published.",
+        "The receiver cannot answer a request, or misreads the payload.",
+        "Look at the broker and at bridges between publisher and subscriber: some drop properties, or speak MQTT 3.1.1 to each other.",
+        "MQTT-3.3.2-4, MQTT-3.3.2-15 to MQTT-3.3.2-18, MQTT-3.3.2-20";
 
     SubscriptionRefused, "subscription-refused", Warning, "subscription",
         "The broker refused a subscription.",
@@ -208,6 +213,16 @@ codes! {
         "The counts of this analysis are without it.",
         "The column unread of connections.csv says why; switch permessage-deflate off, or capture where MQTT is spoken plainly.",
         "section 6";
+    WebSocketText, "websocket-text-frame", Error, "connection",
+        "MQTT was sent in text frames of WebSocket.",
+        "A receiver has to close the connection; one that takes the frames for UTF-8 breaks the packets.",
+        "Send binary frames.",
+        "MQTT-6.0.0-1";
+    WebSocketSubprotocol, "websocket-subprotocol", Error, "connection",
+        "Client and server did not agree on the WebSocket subprotocol mqtt.",
+        "Browsers and proxies close the connection where the server selects what was not offered.",
+        "Let the client offer mqtt in Sec-WebSocket-Protocol, and the server select it; mqttv3.1 is for MQTT 3.1.",
+        "MQTT-6.0.0-3 and MQTT-6.0.0-4";
 
     LeadingSlash, "topic-leading-slash", Note, "topic",
         "A topic begins with a slash.",

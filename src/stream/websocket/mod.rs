@@ -14,6 +14,7 @@ mod upgrade;
 use std::fmt;
 
 use frame::{FrameHeader, Gathered, HeaderBytes, Opcode, unmask};
+pub use upgrade::Subprotocol;
 use upgrade::{Request, Response};
 
 use super::{Mark, Passed, Piece, Scratch, Side};
@@ -84,6 +85,7 @@ pub struct WebSocket<M> {
     client: Half<M>,
     server: Half<M>,
     request: Option<Request>,
+    selected: Option<Subprotocol>,
     stop: Option<Stop>,
     statistics: FrameStatistics,
 }
@@ -148,6 +150,7 @@ impl<M: Mark> WebSocket<M> {
             client: Half::new(phase),
             server: Half::new(phase),
             request: None,
+            selected: None,
             stop: None,
             statistics: FrameStatistics::default(),
         }
@@ -163,7 +166,19 @@ impl<M: Mark> WebSocket<M> {
     /// before its request was seen.
     #[must_use]
     pub fn asks_for_mqtt(&self) -> Option<bool> {
-        self.request.map(|request| request.mqtt)
+        self.offered().map(|offered| offered != Subprotocol::Other)
+    }
+
+    /// The subprotocol that the client offers; `None` before its request was seen.
+    #[must_use]
+    pub fn offered(&self) -> Option<Subprotocol> {
+        self.request.map(|request| request.offers)
+    }
+
+    /// The subprotocol that the server selected; `None` before it switched protocols.
+    #[must_use]
+    pub const fn selected(&self) -> Option<Subprotocol> {
+        self.selected
     }
 
     /// What was noticed about the frames.
@@ -318,7 +333,9 @@ impl<M: Mark> WebSocket<M> {
                 Response {
                     status: 101,
                     deflate,
+                    selects,
                 } => {
+                    self.selected = Some(selects);
                     if deflate {
                         Err(Stop::Compressed)
                     } else {

@@ -69,6 +69,8 @@ impl Reader {
         reader.push(Side::Client, REQUEST);
         reader.push(Side::Server, RESPONSE);
         assert_eq!(reader.socket.asks_for_mqtt(), Some(true));
+        assert_eq!(reader.socket.offered(), Some(Subprotocol::Mqtt));
+        assert_eq!(reader.socket.selected(), Some(Subprotocol::Mqtt));
         assert_eq!(reader.socket.stopped(), None);
         reader
     }

@@ -27,11 +27,42 @@ pub(super) fn could_be(side: Side, head: &[u8]) -> bool {
         .all(|(expected, byte)| expected == byte)
 }
 
+/// A subprotocol of WebSocket (RFC 6455 section 1.9), as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subprotocol {
+    /// `mqtt`, of MQTT 3.1.1 and 5.
+    Mqtt,
+    /// `mqttv3.1`, of MQTT 3.1.
+    MqttV31,
+    /// One of them, but for upper and lower case.
+    Misspelt,
+    /// Any other, or none.
+    Other,
+}
+
+impl Subprotocol {
+    /// The best of those that a head names.
+    fn of(fields: &[httparse::Header<'_>]) -> Self {
+        let named = |wanted: &dyn Fn(&str) -> bool| has(fields, "Sec-WebSocket-Protocol", wanted);
+        if named(&|name| name == "mqtt") {
+            Self::Mqtt
+        } else if named(&|name| name == "mqttv3.1") {
+            Self::MqttV31
+        } else if named(&|name| {
+            name.eq_ignore_ascii_case("mqtt") || name.eq_ignore_ascii_case("mqttv3.1")
+        }) {
+            Self::Misspelt
+        } else {
+            Self::Other
+        }
+    }
+}
+
 /// What matters of the client's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Request {
-    /// It offers a subprotocol of MQTT.
-    pub(super) mqtt: bool,
+    /// The subprotocol that it offers.
+    pub(super) offers: Subprotocol,
 }
 
 impl Request {
@@ -49,10 +80,9 @@ impl Request {
         if !upgrades {
             return Err(Stop::NotAnUpgrade);
         }
-        let mqtt = has(request.headers, "Sec-WebSocket-Protocol", |token| {
-            token.eq_ignore_ascii_case("mqtt") || token.eq_ignore_ascii_case("mqttv3.1")
-        });
-        Ok(Self { mqtt })
+        Ok(Self {
+            offers: Subprotocol::of(request.headers),
+        })
     }
 }
 
@@ -60,6 +90,8 @@ impl Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Response {
     pub(super) status: u16,
+    /// The subprotocol that it selects.
+    pub(super) selects: Subprotocol,
     /// permessage-deflate was agreed on.
     pub(super) deflate: bool,
 }
@@ -78,6 +110,7 @@ impl Response {
         });
         Ok(Self {
             status: response.code.unwrap_or_default(),
+            selects: Subprotocol::of(response.headers),
             deflate,
         })
     }

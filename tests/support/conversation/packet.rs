@@ -89,6 +89,13 @@ pub(crate) struct Publish {
     #[serde(default)]
     pub(super) retain: bool,
     pub(super) alias: Option<u16>,
+    pub(super) content_type: Option<String>,
+    /// User properties.
+    #[serde(default)]
+    pub(super) user: Vec<(String, String)>,
+    /// Subscription identifiers.
+    #[serde(default)]
+    pub(super) identifiers: Vec<u32>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -105,6 +112,8 @@ pub(crate) struct Subscribe {
     pub(super) id: u16,
     /// Filters with their options: the requested QoS, and above it MQTT 5's bits.
     pub(super) filters: Vec<(String, u8)>,
+    /// Subscription identifier.
+    pub(super) identifier: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -156,7 +165,9 @@ impl PacketSpec {
                         options: *options,
                     })
                     .collect();
-                write::subscribe(out, level, packet.id, &[], &filters).unwrap();
+                let identifier = packet.identifier.map(Property::SubscriptionIdentifier);
+                let properties: Vec<_> = identifier.into_iter().collect();
+                write::subscribe(out, level, packet.id, &properties, &filters).unwrap();
             }
             Self::Suback(packet) => {
                 write::suback(out, level, packet.id, &[], &packet.codes).unwrap();
@@ -240,7 +251,20 @@ impl Connack {
 
 impl Publish {
     fn write(&self, out: &mut Vec<u8>, level: ProtocolLevel) {
-        let properties: Vec<_> = self.alias.map(Property::TopicAlias).into_iter().collect();
+        let content_type = self.content_type.as_deref().map(str::as_bytes);
+        let user = self
+            .user
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let identifiers = self.identifiers.iter().copied();
+        let properties: Vec<_> = self
+            .alias
+            .map(Property::TopicAlias)
+            .into_iter()
+            .chain(content_type.map(Property::ContentType))
+            .chain(user.map(Property::UserProperty))
+            .chain(identifiers.map(Property::SubscriptionIdentifier))
+            .collect();
         let packet = write::Publish {
             dup: self.dup,
             qos: self.qos,

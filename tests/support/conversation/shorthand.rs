@@ -124,7 +124,11 @@ fn joining(step: &Step, join: &Join) -> Vec<Step> {
         let codes = filters.iter().map(|(_, options)| options & 3).collect();
         packets.push((
             Peer::Client,
-            PacketSpec::Subscribe(Subscribe { id, filters }),
+            PacketSpec::Subscribe(Subscribe {
+                id,
+                filters,
+                identifier: None,
+            }),
         ));
         packets.push((Peer::Broker, PacketSpec::Suback(Codes { id, codes })));
     }
