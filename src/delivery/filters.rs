@@ -1,9 +1,10 @@
 //! Who subscribed to what at one broker, found by topic.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
 
-use crate::mqtt::topic::levels;
+use crate::mqtt::topic::{levels, name_hash};
 use crate::session::SmallMap;
 
 use super::slab::{NONE, Slab};
@@ -58,7 +59,9 @@ impl Node {
 /// All filters at one broker.
 #[derive(Debug)]
 pub(super) struct Filters {
-    exact: Map<SmallMap<u32, Granted>>,
+    /// Filters without wildcards, by [`name_hash`]: equal hashes are equal filters, as far as
+    /// anybody will ever see.
+    exact: HashMap<u64, SmallMap<u32, Granted>, foldhash::fast::RandomState>,
     nodes: Slab<Node>,
     root: u32,
     /// How often filters with wildcards have changed, by what stands in front of the first
@@ -74,7 +77,7 @@ impl Default for Filters {
         let mut nodes = Slab::default();
         let root = nodes.insert(Node::default());
         Self {
-            exact: Map::default(),
+            exact: HashMap::default(),
             nodes,
             root,
             changes: Vec::new(),
@@ -122,13 +125,8 @@ impl Filters {
     /// Takes a filter; `false` where it has too many levels to be followed.
     pub(super) fn insert(&mut self, filter: &[u8], party: u32, granted: Granted) -> bool {
         if !has_wildcards(filter) {
-            if let Some(parties) = self.exact.get_mut(filter) {
-                parties.insert(party, granted);
-            } else {
-                let mut parties = SmallMap::default();
-                parties.insert(party, granted);
-                self.exact.insert(filter.into(), parties);
-            }
+            let parties = self.exact.entry(name_hash(filter)).or_default();
+            parties.insert(party, granted);
             return true;
         }
         if levels(filter).nth(MOST_LEVELS).is_some() {
@@ -208,10 +206,10 @@ impl Filters {
 
     pub(super) fn remove(&mut self, filter: &[u8], party: u32) {
         if !has_wildcards(filter) {
-            if let Some(parties) = self.exact.get_mut(filter) {
-                parties.remove(&party);
-                if parties.is_empty() {
-                    self.exact.remove(filter);
+            if let Entry::Occupied(mut parties) = self.exact.entry(name_hash(filter)) {
+                parties.get_mut().remove(&party);
+                if parties.get().is_empty() {
+                    parties.remove();
                 }
             }
             return;
@@ -265,7 +263,7 @@ impl Filters {
         if topic.is_empty() {
             return;
         }
-        if let Some(parties) = self.exact.get(topic) {
+        if let Some(parties) = self.exact.get(&name_hash(topic)) {
             collect(parties, receivers);
         }
         let root_is_empty = self.nodes.get(self.root).is_none_or(Node::is_empty);

@@ -1,8 +1,9 @@
 //! Clients across connections: who connects too often, and who shares an identifier.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
+use crate::memory::{Index, Pages};
 use crate::time::{TimeDelta, Timestamp};
 
 use super::thresholds::Thresholds;
@@ -13,14 +14,19 @@ const MOST_CLIENTS: usize = 100_000;
 /// Clients by the hash of tap, broker and client identifier.
 #[derive(Debug, Default)]
 pub(super) struct Clients {
-    clients: HashMap<u64, Client, foldhash::fast::RandomState>,
+    clients: Pages<Client>,
+    /// Places by key.
+    index: Index,
     untold: u64,
 }
 
 #[derive(Debug)]
 struct Client {
-    /// Times of the latest connections.
-    connects: VecDeque<Timestamp>,
+    key: u64,
+    /// When it connected last.
+    latest: Option<Timestamp>,
+    /// When it did so before, without a longer pause than the window.
+    before: VecDeque<Timestamp>,
     /// It is connecting again and again, which was told.
     storming: bool,
     /// Number of the latest connection, and where it came from.
@@ -57,17 +63,15 @@ impl Clients {
         arrival: &Arrival,
         thresholds: &Thresholds,
     ) -> Remarks {
-        if self.clients.len() >= MOST_CLIENTS && !self.clients.contains_key(&key) {
+        let known = self.find(key);
+        if known.is_none() && self.clients.len() >= MOST_CLIENTS {
             self.untold = self.untold.saturating_add(1);
             return Remarks::default();
         }
-        let client = self.clients.entry(key).or_insert_with(|| Client {
-            connects: VecDeque::new(),
-            storming: false,
-            connection: arrival.connection,
-            address: arrival.address,
-            takeovers: 0,
-        });
+        let place = known.unwrap_or_else(|| self.add(key, arrival));
+        let Some(client) = self.clients.get_mut(place as usize) else {
+            return Remarks::default();
+        };
         let storm = client.is_storming(arrival.time, thresholds);
         let mut collision = None;
         if arrival.takes_over && arrival.address != client.address {
@@ -81,11 +85,34 @@ impl Clients {
         Remarks { storm, collision }
     }
 
+    fn find(&self, key: u64) -> Option<u32> {
+        let is_same = |place: u32| {
+            let client = self.clients.get(place as usize);
+            client.is_some_and(|client| client.key == key)
+        };
+        self.index.find(key, is_same)
+    }
+
+    fn add(&mut self, key: u64, arrival: &Arrival) -> u32 {
+        let place = u32::try_from(self.clients.len()).unwrap_or(u32::MAX);
+        self.clients.push(Client {
+            key,
+            latest: None,
+            before: VecDeque::new(),
+            storming: false,
+            connection: arrival.connection,
+            address: arrival.address,
+            takeovers: 0,
+        });
+        self.index.insert(key, place);
+        place
+    }
+
     /// Whether another connection of the client came after this one.
     pub(super) fn was_replaced(&self, key: u64, connection: u64) -> bool {
-        self.clients
-            .get(&key)
-            .is_some_and(|client| client.connection != connection)
+        let place = self.find(key);
+        let client = place.and_then(|place| self.clients.get(place as usize));
+        client.is_some_and(|client| client.connection != connection)
     }
 
     /// CONNECT packets of clients that were not followed.
@@ -102,22 +129,22 @@ impl Client {
     ) -> Option<(u64, TimeDelta)> {
         let seconds = i64::try_from(thresholds.reconnect_window_s).unwrap_or(i64::MAX);
         let window = TimeDelta::from_secs(seconds);
-        let calm = self
-            .connects
-            .back()
-            .is_none_or(|&last| time - last > window);
-        self.storming &= !calm;
-        while self.connects.len() as u64 >= thresholds.reconnects {
-            self.connects.pop_front();
+        match self.latest.replace(time) {
+            Some(last) if time - last <= window => self.before.push_back(last),
+            _ => {
+                self.storming = false;
+                self.before.clear();
+            }
         }
-        self.connects.push_back(time);
-        let first = *self.connects.front()?;
-        let many = self.connects.len() as u64 >= thresholds.reconnects;
-        if self.storming || !many || time - first > window {
+        let count = |before: &VecDeque<_>| (before.len() as u64).saturating_add(1);
+        while count(&self.before) > thresholds.reconnects && self.before.pop_front().is_some() {}
+        let (many, first) = (count(&self.before), self.before.front().copied());
+        let span = time - first.unwrap_or(time);
+        if self.storming || many < thresholds.reconnects || span > window {
             return None;
         }
         self.storming = true;
-        Some((self.connects.len() as u64, time - first))
+        Some((many, span))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The topics of a capture: what was sent to each, by whom, and what was found about it.
 
-use std::collections::HashSet;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use crate::memory::{Index, Pages, prefetch};
@@ -244,7 +244,10 @@ impl Topic {
 /// same.
 #[derive(Debug, Default)]
 pub(super) struct KeyLists {
-    lists: HashSet<Arc<Keys>, foldhash::fast::RandomState>,
+    /// With their hashes.
+    lists: Pages<(u64, Arc<Keys>)>,
+    index: Index,
+    hasher: foldhash::fast::RandomState,
     /// Where the keys of a payload are read to: mostly the list is known.
     scratch: Keys,
 }
@@ -261,11 +264,18 @@ impl KeyLists {
         if self.scratch.is_empty() {
             return None;
         }
-        if let Some(known) = self.lists.get(&self.scratch) {
+        let hash = self.hasher.hash_one(&self.scratch);
+        let list = |place: u32| self.lists.get(place as usize);
+        let is_same =
+            |place| list(place).is_some_and(|(of, keys)| *of == hash && **keys == self.scratch);
+        if let Some((_, known)) = self.index.find(hash, is_same).and_then(list) {
             return Some(Arc::clone(known));
         }
         let new = Arc::new(self.scratch.clone());
-        self.lists.insert(Arc::clone(&new));
+        if let Ok(place) = u32::try_from(self.lists.len()) {
+            self.lists.push((hash, Arc::clone(&new)));
+            self.index.insert(hash, place);
+        }
         Some(new)
     }
 }

@@ -4,9 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::BuildHasher;
 
-use hashbrown::HashTable;
-
-use crate::memory::{Pages, prefetch};
+use crate::memory::{Index, Pages, prefetch};
 use crate::tcp::Endpoint;
 use crate::time::Timestamp;
 
@@ -159,7 +157,7 @@ impl Away {
 pub struct Sessions {
     pub(super) limits: SessionLimits,
     /// Slots by the hash of their keys, which stand in the sessions.
-    index: HashTable<u32>,
+    index: Index,
     hasher: foldhash::fast::RandomState,
     /// Bytes of all client identifiers known.
     id_bytes: usize,
@@ -186,7 +184,7 @@ impl Sessions {
     pub fn new(limits: SessionLimits) -> Self {
         Self {
             limits,
-            index: HashTable::new(),
+            index: Index::default(),
             hasher: foldhash::fast::RandomState::default(),
             id_bytes: 0,
             slots: Pages::default(),
@@ -255,11 +253,11 @@ impl Sessions {
     }
 
     fn find(&self, key: KeyRef<'_>, hash: u64) -> Option<u32> {
-        let is_same = |&slot: &u32| {
+        let is_same = |slot: u32| {
             let session = self.slots.get(slot as usize).and_then(Option::as_ref);
             session.is_some_and(|session| session.key.borrow() == key)
         };
-        self.index.find(hash, is_same).copied()
+        self.index.find(hash, is_same)
     }
 
     /// Attaches an accepted connection to its session.
@@ -352,11 +350,7 @@ impl Sessions {
         }
         self.id_bytes = self.id_bytes.saturating_add(key.client_id.len());
         if !anonymous {
-            let Self { index, slots, .. } = self;
-            index.insert_unique(hash, slot, |&slot| {
-                let session = slots.get(slot as usize).and_then(Option::as_ref);
-                session.map_or(0, |session| session.hash)
-            });
+            self.index.insert(hash, slot);
         }
         slot
     }
@@ -379,9 +373,7 @@ impl Sessions {
         let Some(session) = self.slots.get_mut(slot as usize).and_then(Option::take) else {
             return;
         };
-        if let Ok(entry) = self.index.find_entry(session.hash, |&known| known == slot) {
-            entry.remove();
-        }
+        self.index.remove(session.hash, slot);
         self.id_bytes = self.id_bytes.saturating_sub(session.key.client_id.len());
         self.free.push(slot);
         if let Some(parked) = self.waiting.remove(&slot) {

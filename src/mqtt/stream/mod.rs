@@ -185,6 +185,13 @@ impl<M> Unfinished<M> {
         let limit = self.limit(bytes, limits) as usize;
         let room = limit.saturating_sub(self.body.len());
         let (kept, beyond) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
+        if self.body.capacity() == 0 {
+            // A short packet is put together where it is; nobody gets memory for declaring a long
+            // one.
+            let whole = self.header.remaining_length as usize;
+            self.body
+                .reserve_exact(kept.len().max(whole.min(BEGINNING)));
+        }
         self.body.extend_from_slice(kept);
         if beyond.is_empty() {
             return;
