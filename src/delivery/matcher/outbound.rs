@@ -452,10 +452,12 @@ impl Deliveries {
             candidates: Some(found.candidates),
             further_copy: further,
             copies,
-            altered: if found.candidates == 1 && to.seen.state.level.is_v5() {
-                message.forwarded().altered(&to.seen.forwarded())
-            } else {
-                Altered::NONE
+            altered: match message.forwarded() {
+                published if published.is_empty() => Altered::NONE,
+                published if found.candidates == 1 && to.seen.state.level.is_v5() => {
+                    published.altered(&to.seen.forwarded())
+                }
+                _ => Altered::NONE,
             },
             topic: to.seen.topic.or_else(|| {
                 let topic = self.topics.slab.get(message.topic);
