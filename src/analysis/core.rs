@@ -115,15 +115,19 @@ impl Core {
         deliveries.touch_message(slot, towards, topic)
     }
 
-    /// Asks for what the end of a connection needs.
-    pub(super) fn touch_closing<O: Observer>(&self, slot: usize, observer: &O) {
-        if let Some(Slot::Mqtt(flow)) = self.slots.get(slot) {
+    /// Asks for what the end of a connection needs, in [`CLOSING_STEPS`].
+    ///
+    /// [`CLOSING_STEPS`]: super::CLOSING_STEPS
+    pub(super) fn touch_closing<O: Observer>(&self, slot: usize, step: usize, observer: &O) {
+        if step == 0
+            && let Some(Slot::Mqtt(flow)) = self.slots.get(slot)
+        {
             flow.touch_closing();
             self.sessions.touch(&flow.state);
-            observer.touch_closing(slot);
         }
+        observer.touch_closing(slot, step);
         if let Some(deliveries) = &self.deliveries {
-            deliveries.touch_closing(slot);
+            deliveries.touch_closing(slot, step);
         }
     }
 
@@ -142,6 +146,7 @@ impl Core {
         }
     }
 
+    #[inline]
     fn open(&mut self, tcp: &Connection) {
         let index = tcp.slot();
         if self.slots.len() <= index {
@@ -171,6 +176,7 @@ impl Core {
     }
 
     /// A connection that stands on a named port.
+    #[inline]
     fn named(&mut self, tcp: &Connection, client_is_forward: bool, transport: Transport) -> Slot {
         let new = |memory| MqttFlow::new(tcp, client_is_forward, transport, true, memory);
         Slot::Mqtt(match self.spare.pop() {
@@ -251,23 +257,31 @@ impl Core {
     }
 
     /// Closes what newer connections have taken over.
+    #[inline(always)]
     pub(super) fn displace<O: Observer>(&mut self, observer: &mut O) {
-        while let Some((slot, number)) = self.sessions.next_displaced() {
-            if let Some(Slot::Mqtt(old)) = self.slots.get_mut(slot)
-                && old.state.facts.number == number
-            {
-                let mut tee = Tee {
-                    wanted: self.options.selection.connection(&old.state),
-                    totals: &mut self.totals,
-                    selection: &self.options.selection,
-                    observer,
-                    deliveries: self.deliveries.as_mut(),
-                    messages: &mut self.messages,
-                    missed: &self.missed,
-                };
-                self.sessions.displace(&mut old.state, &mut tee);
-            }
+        while let Some(displaced) = self.sessions.next_displaced() {
+            self.displace_one(displaced, observer);
         }
+    }
+
+    #[cold]
+    fn displace_one<O: Observer>(&mut self, (slot, number): (usize, u64), observer: &mut O) {
+        let Some(Slot::Mqtt(old)) = self.slots.get_mut(slot) else {
+            return;
+        };
+        if old.state.facts.number != number {
+            return;
+        }
+        let mut tee = Tee {
+            wanted: self.options.selection.connection(&old.state),
+            totals: &mut self.totals,
+            selection: &self.options.selection,
+            observer,
+            deliveries: self.deliveries.as_mut(),
+            messages: &mut self.messages,
+            missed: &self.missed,
+        };
+        self.sessions.displace(&mut old.state, &mut tee);
     }
 
     fn gap<O: Observer>(&mut self, tcp: &Connection, gap: Gap, observer: &mut O) {
@@ -417,6 +431,7 @@ impl Core {
         );
     }
 
+    #[inline]
     fn count(&mut self, tcp: &Connection, flow: &MqttFlow) {
         let totals = &mut self.totals;
         totals.connections = totals.connections.saturating_add(1);

@@ -71,6 +71,7 @@ pub(super) struct MqttFlow {
 }
 
 impl MqttFlow {
+    #[inline]
     pub(super) fn new(
         tcp: &Connection,
         client_is_forward: bool,

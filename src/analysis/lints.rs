@@ -239,7 +239,7 @@ impl<W: Write> session::Observer for Lints<W> {
 }
 
 impl<W: Write> Observer for Lints<W> {
-    #[inline]
+    #[inline(always)]
     fn packet(&mut self, event: &PacketEvent<'_>) {
         let schemas = &self.schemas;
         let examine = |keys: Option<&mut Keys>| match &event.parsed.packet {
@@ -327,8 +327,8 @@ impl<W: Write> Observer for Lints<W> {
     }
 
     #[inline]
-    fn touch_closing(&self, slot: usize) {
-        self.linter.touch_closing(slot);
+    fn touch_closing(&self, slot: usize, step: usize) {
+        self.linter.touch_closing(slot, step);
     }
 
     #[inline]

@@ -223,6 +223,9 @@ impl Vantage {
     }
 }
 
+/// In how many steps what is known of a connection is asked for before it ends.
+pub(crate) const CLOSING_STEPS: usize = 3;
+
 /// Takes what the pipeline sees.
 pub trait Observer: session::Observer {
     /// A control packet.
@@ -253,9 +256,11 @@ pub trait Observer: session::Observer {
     #[inline]
     fn touch_index(&self, _tap: u16, _topic: u64) {}
 
-    /// A connection is likely to end soon: for who wants to fetch what is known of it.
+    /// A connection is likely to end soon: for who wants to fetch what is known of it. Called with
+    /// the steps from 0 to [`CLOSING_STEPS`], of which each can look at what the one before asked
+    /// for.
     #[inline]
-    fn touch_closing(&self, _slot: usize) {}
+    fn touch_closing(&self, _slot: usize, _step: usize) {}
     /// Capture time goes on; called now and then, so that what waits for a time can go.
     fn tick(&mut self, now: Timestamp);
 }
@@ -311,9 +316,9 @@ impl<O: Observer> Observer for Option<O> {
     }
 
     #[inline]
-    fn touch_closing(&self, slot: usize) {
+    fn touch_closing(&self, slot: usize, step: usize) {
         self.iter()
-            .for_each(|observer| observer.touch_closing(slot));
+            .for_each(|observer| observer.touch_closing(slot, step));
     }
 
     fn tick(&mut self, now: Timestamp) {
@@ -323,7 +328,7 @@ impl<O: Observer> Observer for Option<O> {
 
 /// Both are told, the first one first.
 impl<A: Observer, B: Observer> Observer for (A, B) {
-    #[inline]
+    #[inline(always)]
     fn packet(&mut self, event: &PacketEvent<'_>) {
         self.0.packet(event);
         self.1.packet(event);
@@ -379,9 +384,9 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
     }
 
     #[inline]
-    fn touch_closing(&self, slot: usize) {
-        self.0.touch_closing(slot);
-        self.1.touch_closing(slot);
+    fn touch_closing(&self, slot: usize, step: usize) {
+        self.0.touch_closing(slot, step);
+        self.1.touch_closing(slot, step);
     }
 
     fn tick(&mut self, now: Timestamp) {

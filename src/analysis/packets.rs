@@ -117,6 +117,7 @@ impl<O: Observer> Work<'_, '_, O> {
 }
 
 /// Frames all packets of a chunk; tells by how much the bytes kept have grown.
+#[inline(always)]
 pub(super) fn frame_packets<O: Observer>(
     flow: &mut MqttFlow,
     tcp: &Connection,

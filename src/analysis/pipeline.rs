@@ -7,16 +7,16 @@ use crate::frame::Frame;
 use crate::mqtt::topic::{leading_topic, name_hash};
 use crate::session::DroppedState;
 use crate::stream::tls::KeyLog;
-use crate::tcp::{FlowHash, FlowTable, Quick, TableStatistics};
+use crate::tcp::{Delivery, FlowHash, FlowTable, Quick, TableStatistics};
 use crate::time::Timestamp;
 use crate::wire::{Dissection, Dissector, Segment, Skip, WireStatistics};
 
-use super::Observer;
 use super::core::Core;
 use super::options::Options;
 use super::ports::PortTraffic;
 use super::tee::Tee;
 use super::totals::Totals;
+use super::{CLOSING_STEPS, Observer};
 
 /// How often [`Observer::tick`] is called, in frames.
 const TICK_FRAMES: u64 = 256;
@@ -92,10 +92,7 @@ impl Pipeline {
     fn push_unusual<O: Observer>(&mut self, frame: &Frame<'_>, observer: &mut O) {
         match self.dissector.dissect(frame) {
             Dissection::Tcp(segment) => {
-                let mut delivery = self.table.push(&segment);
-                while let Some(event) = delivery.next() {
-                    self.core.take(event, observer);
-                }
+                hand_on(&mut self.table.push(&segment), &mut self.core, observer);
             }
             Dissection::Skipped(Skip::NotTcp {
                 ports: Some(ports), ..
@@ -134,6 +131,7 @@ impl Pipeline {
                 _ => {}
             }
         }
+        let (mut closing, mut closings) = ([0; BATCH], 0);
         // By now what leads further is there.
         for ((segment, flow), topic) in segments.iter().zip(&mut topics) {
             if let Some(hash) = topic.take()
@@ -142,9 +140,19 @@ impl Pipeline {
                 let named = (segment.tap, hash);
                 *topic = self.core.touch_message(slot, direction, named, observer);
             } else if closes(segment)
-                && let Some((slot, _)) = self.table.way(flow)
+                && let Some(slot) = self.table.closing(flow)
             {
-                self.core.touch_closing(slot, observer);
+                self.core.touch_closing(slot, 0, observer);
+                if let Some(place) = closing.get_mut(closings) {
+                    *place = slot;
+                    closings = closings.saturating_add(1);
+                }
+            }
+        }
+        let closing = closing.get(..closings).unwrap_or_default();
+        for step in 1..CLOSING_STEPS {
+            for &slot in closing {
+                self.core.touch_closing(slot, step, observer);
             }
         }
         if let Some(deliveries) = &self.core.deliveries {
@@ -158,9 +166,7 @@ impl Pipeline {
                 Quick::Nothing => {}
                 Quick::General => {
                     let mut delivery = self.table.push_hashed(segment, flow);
-                    while let Some(event) = delivery.next() {
-                        self.core.take(event, observer);
-                    }
+                    hand_on(&mut delivery, &mut self.core, observer);
                 }
             }
         }
@@ -207,10 +213,7 @@ impl Pipeline {
 
     /// The capture is over: everything that is open is reported.
     pub fn finish<O: Observer>(&mut self, observer: &mut O) {
-        let mut delivery = self.table.finish();
-        while let Some(event) = delivery.next() {
-            self.core.take(event, observer);
-        }
+        hand_on(&mut self.table.finish(), &mut self.core, observer);
         let core = &mut self.core;
         let mut tee = Tee {
             totals: &mut core.totals,
@@ -286,6 +289,14 @@ impl Pipeline {
     #[must_use]
     pub const fn sessions(&self) -> u64 {
         self.core.sessions.count()
+    }
+}
+
+/// Hands on what a segment made available.
+#[inline(never)]
+fn hand_on<O: Observer>(delivery: &mut Delivery<'_, '_>, core: &mut Core, observer: &mut O) {
+    while let Some(event) = delivery.next() {
+        core.take(event, observer);
     }
 }
 

@@ -57,12 +57,14 @@ impl Brokers {
         place
     }
 
+    #[inline]
     pub(super) fn hold(&mut self, place: u32) {
         if let Some(broker) = self.slab.get_mut(place) {
             broker.refs = broker.refs.saturating_add(1);
         }
     }
 
+    #[inline]
     pub(super) fn leave(&mut self, place: u32) {
         let Some(broker) = self.slab.get_mut(place) else {
             return;

@@ -1,12 +1,13 @@
 //! Who subscribed to what at one broker, found by topic.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
 
+use crate::memory::Index;
 use crate::mqtt::topic::{levels, name_hash};
 use crate::session::SmallMap;
 
+use super::mostly_one::MostlyOne;
 use super::slab::{NONE, Slab};
 
 /// Levels of a filter with wildcards that are followed.
@@ -35,6 +36,14 @@ pub(super) struct Receiver {
     pub(super) retain_as_published: bool,
 }
 
+/// A filter without wildcards, and who subscribed to it.
+#[derive(Debug)]
+struct Exact {
+    /// [`name_hash`]: equal hashes are equal filters, as far as anybody will ever see.
+    hash: u64,
+    parties: MostlyOne<u32, Granted>,
+}
+
 /// A level of the filters with wildcards.
 #[derive(Debug, Default)]
 struct Node {
@@ -59,9 +68,9 @@ impl Node {
 /// All filters at one broker.
 #[derive(Debug)]
 pub(super) struct Filters {
-    /// Filters without wildcards, by [`name_hash`]: equal hashes are equal filters, as far as
-    /// anybody will ever see.
-    exact: HashMap<u64, SmallMap<u32, Granted>, foldhash::fast::RandomState>,
+    exact: Slab<Exact>,
+    /// Their places.
+    index: Index,
     nodes: Slab<Node>,
     root: u32,
     /// How often filters with wildcards have changed, by what stands in front of the first
@@ -77,7 +86,8 @@ impl Default for Filters {
         let mut nodes = Slab::default();
         let root = nodes.insert(Node::default());
         Self {
-            exact: HashMap::default(),
+            exact: Slab::default(),
+            index: Index::default(),
             nodes,
             root,
             changes: Vec::new(),
@@ -113,7 +123,10 @@ fn prefixes(topic: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Whether a filter has wildcards, so that more than one topic may match.
 pub(super) fn has_wildcards(filter: &[u8]) -> bool {
-    levels(filter).any(|level| level == b"+" || level == b"#")
+    let is_one = |byte: u8| byte == b'+' || byte == b'#';
+    // Without a stop in between it is many bytes at a time.
+    let any = filter.iter().fold(false, |any, &byte| any | is_one(byte));
+    any && levels(filter).any(|level| level == b"+" || level == b"#")
 }
 
 impl Filters {
@@ -122,11 +135,46 @@ impl Filters {
         self.exact.len() + self.nodes.len()
     }
 
+    fn find_exact(&self, hash: u64) -> Option<u32> {
+        let is_it = |place| {
+            self.exact
+                .get(place)
+                .is_some_and(|exact| exact.hash == hash)
+        };
+        self.index.find(hash, is_it)
+    }
+
+    /// Asks for what finding a filter without wildcards needs.
+    #[inline]
+    pub(super) fn touch_index(&self, hash: u64) {
+        self.index.touch(hash);
+    }
+
+    /// Asks for a filter without wildcards.
+    #[inline]
+    pub(super) fn touch(&self, hash: u64) {
+        if let Some(place) = self.index.guess(hash) {
+            self.exact.touch(place);
+        }
+    }
+
+    /// Takes a filter without wildcards, by its [`name_hash`].
+    pub(super) fn insert_exact(&mut self, hash: u64, party: u32, granted: Granted) {
+        if let Some(place) = self.find_exact(hash) {
+            if let Some(exact) = self.exact.get_mut(place) {
+                exact.parties.insert(party, granted);
+            }
+            return;
+        }
+        let parties = MostlyOne::One((party, granted));
+        let place = self.exact.insert(Exact { hash, parties });
+        self.index.insert(hash, place);
+    }
+
     /// Takes a filter; `false` where it has too many levels to be followed.
     pub(super) fn insert(&mut self, filter: &[u8], party: u32, granted: Granted) -> bool {
         if !has_wildcards(filter) {
-            let parties = self.exact.entry(name_hash(filter)).or_default();
-            parties.insert(party, granted);
+            self.insert_exact(name_hash(filter), party, granted);
             return true;
         }
         if levels(filter).nth(MOST_LEVELS).is_some() {
@@ -204,14 +252,24 @@ impl Filters {
         made
     }
 
+    /// A party has no filter of that [`name_hash`] any more.
+    pub(super) fn remove_exact(&mut self, hash: u64, party: u32) {
+        let Some(place) = self.find_exact(hash) else {
+            return;
+        };
+        let is_left = self.exact.get_mut(place).is_some_and(|exact| {
+            exact.parties.remove(&party);
+            exact.parties.is_empty()
+        });
+        if is_left && self.exact.remove(place).is_some() {
+            self.index.remove(hash, place);
+        }
+    }
+
+    /// A party has no such filter any more.
     pub(super) fn remove(&mut self, filter: &[u8], party: u32) {
         if !has_wildcards(filter) {
-            if let Entry::Occupied(mut parties) = self.exact.entry(name_hash(filter)) {
-                parties.get_mut().remove(&party);
-                if parties.get().is_empty() {
-                    parties.remove();
-                }
-            }
+            self.remove_exact(name_hash(filter), party);
             return;
         }
         self.note_change(filter);
@@ -263,8 +321,11 @@ impl Filters {
         if topic.is_empty() {
             return;
         }
-        if let Some(parties) = self.exact.get(&name_hash(topic)) {
-            collect(parties, receivers);
+        let exact = self.find_exact(name_hash(topic));
+        if let Some(exact) = exact.and_then(|place| self.exact.get(place)) {
+            exact
+                .parties
+                .for_each(|&party, granted| receivers.push(receiver(party, granted)));
         }
         let root_is_empty = self.nodes.get(self.root).is_none_or(Node::is_empty);
         if !root_is_empty {
@@ -324,13 +385,17 @@ impl Filters {
 }
 
 fn collect(parties: &SmallMap<u32, Granted>, receivers: &mut Vec<Receiver>) {
-    receivers.extend(parties.iter().map(|(&party, granted)| Receiver {
+    parties.for_each(|&party, granted| receivers.push(receiver(party, granted)));
+}
+
+const fn receiver(party: u32, granted: &Granted) -> Receiver {
+    Receiver {
         party,
         qos: granted.qos,
         copies: 1,
         no_local: granted.no_local,
         retain_as_published: granted.retain_as_published,
-    }));
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod broker;
 mod filters;
 mod matcher;
 mod message;
+mod mostly_one;
 mod party;
 mod queue;
 mod slab;

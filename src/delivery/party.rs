@@ -1,10 +1,11 @@
 //! Publishers and receivers: clients, and the groups of shared subscriptions.
 
 use crate::memory::prefetch;
-use crate::session::SmallMap;
+use crate::mqtt::topic::{SharedFilter, name_hash};
 use crate::time::{TimeDelta, Timestamp};
 
-use super::filters::Granted;
+use super::filters::has_wildcards;
+use super::mostly_one::MostlyOne;
 use super::slab::Slab;
 
 /// Who publishes or receives. What every message needs of it is one line of the cache, the first,
@@ -42,7 +43,7 @@ pub(super) struct Party {
     pub(super) connection: Option<(usize, u64)>,
     pub(super) away_until: Option<Timestamp>,
     /// Its filters, and for shared ones the group.
-    pub(super) filters: SmallMap<Box<[u8]>, (Granted, Option<u32>)>,
+    pub(super) filters: MostlyOne<FilterName, Option<u32>>,
     /// The groups it is a member of, each once.
     pub(super) groups: Vec<u32>,
     /// Messages to look at when it is connected again: place and serial number.
@@ -53,11 +54,39 @@ pub(super) struct Party {
     padding: [u64; 3],
 }
 
+/// A filter, as the party that subscribed to it knows it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum FilterName {
+    /// Neither with wildcards nor shared: its [`name_hash`](crate::mqtt::topic::name_hash).
+    Exact(u64),
+    Named(Box<[u8]>),
+}
+
 /// Stands for no duration.
 const UNKNOWN: TimeDelta = TimeDelta::MAX;
 
 /// Stands for no time, before all others.
 const NEVER: Timestamp = Timestamp::from_nanos(i64::MIN);
+
+impl FilterName {
+    /// Of a filter that is not shared.
+    pub(super) fn new(filter: &[u8]) -> Self {
+        if has_wildcards(filter) {
+            Self::Named(filter.into())
+        } else {
+            Self::Exact(name_hash(filter))
+        }
+    }
+
+    /// Of a filter as it stands in an UNSUBSCRIBE.
+    pub(super) fn of_any(filter: &[u8]) -> Self {
+        if SharedFilter::parse(filter).is_some() {
+            Self::Named(filter.into())
+        } else {
+            Self::new(filter)
+        }
+    }
+}
 
 impl Party {
     pub(super) fn is_connected(&self) -> bool {
@@ -141,7 +170,7 @@ impl Parties {
             since: NEVER,
             persistent: false,
             away_until: None,
-            filters: SmallMap::default(),
+            filters: MostlyOne::default(),
             groups: Vec::new(),
             waiting: Vec::new(),
             topics: Vec::new(),

@@ -1,7 +1,7 @@
 //! The topics of messages that are kept, and who receives them.
 
 use crate::memory::Index;
-use crate::mqtt::topic::{name_hash, name_hash_within};
+use crate::mqtt::topic::name_hash_within;
 use crate::session::SmallMap;
 
 use super::filters::{Filters, Receiver, Watched};
@@ -148,9 +148,10 @@ impl Topics {
         Some(())
     }
 
-    /// Who receives a topic may have changed.
-    pub(super) fn invalidate(&mut self, domain: u32, name: &[u8]) {
-        let hash = name_hash_within(domain, name_hash(name));
+    /// Who receives a topic, given by its [`name_hash`](crate::mqtt::topic::name_hash), may have
+    /// changed.
+    pub(super) fn invalidate(&mut self, domain: u32, name_hash: u64) {
+        let hash = name_hash_within(domain, name_hash);
         if let Some(place) = self.find(hash)
             && let Some(topic) = self.slab.get_mut(place)
         {

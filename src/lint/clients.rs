@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use crate::memory::{Index, Pages};
+use crate::memory::{Index, Pages, prefetch};
 use crate::time::{TimeDelta, Timestamp};
 
 use super::thresholds::Thresholds;
@@ -83,6 +83,22 @@ impl Clients {
         client.connection = arrival.connection;
         client.address = arrival.address;
         Remarks { storm, collision }
+    }
+
+    /// Asks for what finding a client needs.
+    #[inline]
+    pub(super) fn touch_index(&self, key: u64) {
+        self.index.touch(key);
+    }
+
+    /// Asks for a client.
+    #[inline]
+    pub(super) fn touch(&self, key: u64) {
+        let place = self.index.guess(key);
+        if let Some(client) = place.and_then(|place| self.clients.get(place as usize)) {
+            prefetch(&client.key);
+            prefetch(&client.connection);
+        }
     }
 
     fn find(&self, key: u64) -> Option<u32> {

@@ -97,6 +97,12 @@ impl Slots {
         }
     }
 
+    /// Who the client of the connection in a slot is, if there is one.
+    #[inline]
+    pub(super) fn client_of(&self, slot: usize) -> Option<u64> {
+        Some(self.slots.get(slot)?.client)
+    }
+
     /// Who the client of a connection is.
     #[inline]
     pub(super) fn client(&mut self, slot: usize, state: &ConnectionState) -> u64 {
@@ -110,7 +116,7 @@ impl Slots {
         self.slots.get(slot).map_or(0, |known| known.client)
     }
 
-    #[cold]
+    #[inline]
     fn enter(&mut self, slot: usize, state: &ConnectionState) -> &mut Slot {
         let client = self.hash(state);
         if self.slots.len() <= slot {
@@ -243,8 +249,10 @@ impl Linter {
     }
 
     fn connack<S: Sink>(&mut self, seen: &Seen<'_>, connack: &Connack<'_>, sink: &mut S) {
-        // The broker may have chosen the identifier.
-        self.slots.enter(seen.slot, seen.state);
+        let assigned = seen.state.connack.as_ref();
+        if assigned.is_some_and(|facts| facts.assigned_client_id.is_some()) {
+            self.slots.enter(seen.slot, seen.state);
+        }
         let Some(code) = connack.reason_code.filter(|code| *code != 0) else {
             return;
         };

@@ -14,6 +14,8 @@ pub(super) struct Members {
 
 #[derive(Debug)]
 enum Set {
+    /// The rule, and without memory of its own.
+    One(u64),
     Few(Vec<u64>),
     /// HyperLogLog (Flajolet et al. 2007): per register the longest run of zeros.
     Many(Box<[u8; REGISTERS]>),
@@ -32,20 +34,27 @@ impl Default for Set {
 impl Members {
     /// Adds one; tells whether it is certainly new. `room` is how many bytes may still be
     /// allocated by all sets together.
+    #[inline]
     pub(super) fn insert(&mut self, member: u64, room: &mut usize) -> bool {
         match &mut self.set {
+            Set::One(known) => {
+                let known = *known;
+                known != member && self.add_second([known, member], room)
+            }
+            Set::Few(known) if known.is_empty() => {
+                self.set = Set::One(member);
+                true
+            }
             Set::Few(known) if known.contains(&member) => false,
             Set::Few(known) if known.len() < FEW => {
                 let before = known.capacity();
                 if before == known.len() {
-                    // One is the rule, and what a vector takes at least is four.
-                    let more = if before == 0 { 1 } else { before.max(3) };
-                    let Some(left) = room.checked_sub(more.saturating_mul(8)) else {
+                    let Some(left) = room.checked_sub(before.saturating_mul(8)) else {
                         self.set = Set::Full(Box::new(std::mem::take(known)));
                         return false;
                     };
                     *room = left;
-                    known.reserve_exact(more);
+                    known.reserve_exact(before);
                 }
                 known.push(member);
                 true
@@ -71,9 +80,25 @@ impl Members {
         }
     }
 
+    #[cold]
+    fn add_second(&mut self, both: [u64; 2], room: &mut usize) -> bool {
+        // What a vector takes at least.
+        let Some(left) = room.checked_sub(size_of::<[u64; 4]>()) else {
+            let [known, _] = both;
+            self.set = Set::Full(Box::new(vec![known]));
+            return false;
+        };
+        *room = left;
+        let mut known = Vec::with_capacity(4);
+        known.extend(both);
+        self.set = Set::Few(known);
+        true
+    }
+
     /// How many, exactly up to 64, else estimated.
     pub(super) fn count(&self) -> u64 {
         match &self.set {
+            Set::One(_) => 1,
             Set::Few(known) => known.len() as u64,
             Set::Full(known) => known.len() as u64,
             Set::Many(registers) => estimate(registers).max(FEW as u64),

@@ -46,7 +46,7 @@ impl Linter {
             name,
             sink,
         };
-        if is_new {
+        if is_new && !topic::is_plain(name, thresholds) {
             for own in topic::form(name, thresholds) {
                 report.about(topic, own, |_| {});
             }
@@ -134,7 +134,7 @@ impl<S: Sink> Report<'_, S> {
 }
 
 /// What the first message of a client to a topic shows.
-#[cold]
+#[inline]
 fn first_to_broker<S: Sink>(report: &mut Report<'_, S>, topic: &mut Topic) {
     if report.name.starts_with(b"$") {
         report.about(topic, Own::ReservedTopic, |_| {});
@@ -150,7 +150,7 @@ fn first_to_broker<S: Sink>(report: &mut Report<'_, S>, topic: &mut Topic) {
 }
 
 /// What a payload shows of its topic.
-#[cold]
+#[inline]
 fn look_into<S: Sink>(report: &mut Report<'_, S>, topic: &mut Topic, examined: &Examined) {
     use crate::payload::PayloadKind;
     let Some(kind) = examined.kind else {

@@ -166,10 +166,19 @@ impl Linter {
         self.topics.touch(tap, towards, topic);
     }
 
-    /// Asks for what the end of a connection needs.
+    /// Asks for what the end of a connection needs, in steps: each looks at what the one before
+    /// asked for.
     #[inline]
-    pub fn touch_closing(&self, slot: usize) {
-        self.slots.touch(slot);
+    pub fn touch_closing(&self, slot: usize, step: usize) {
+        if step == 0 {
+            self.slots.touch(slot);
+        } else if let Some(client) = self.slots.client_of(slot) {
+            if step == 1 {
+                self.clients.touch_index(client);
+            } else {
+                self.clients.touch(client);
+            }
+        }
     }
 
     /// Asks for what finding a topic needs, before that.

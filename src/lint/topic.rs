@@ -5,7 +5,29 @@ use crate::mqtt::topic::levels;
 use super::catalogue::Own;
 use super::thresholds::Thresholds;
 
+/// Whether a glance shows that nothing is found about a topic's name, as is the rule.
+#[inline]
+pub(super) fn is_plain(name: &[u8], thresholds: &Thresholds) -> bool {
+    // Without a stop in between it is many bytes at a time.
+    let (mut ascii, mut spaces, mut slashes, mut double) = (true, false, 0_u64, false);
+    for (&byte, &next) in name.iter().zip(name.iter().skip(1)) {
+        ascii &= byte.is_ascii();
+        spaces |= byte == b' ';
+        slashes = slashes.wrapping_add(u64::from(byte == b'/'));
+        double |= (byte == b'/') & (next == b'/');
+    }
+    let ends = |end: Option<&u8>| end.is_some_and(|byte| matches!(byte, b'/' | b' ' | 0x80..));
+    ascii
+        && !spaces
+        && !double
+        && !ends(name.first())
+        && !ends(name.last())
+        && name.len() as u64 <= thresholds.topic_bytes
+        && slashes < thresholds.topic_levels
+}
+
 /// What is found about a topic's name.
+#[cold]
 pub(super) fn form(name: &[u8], thresholds: &Thresholds) -> impl Iterator<Item = Own> {
     let (mut count, mut inner_empty, mut empty_before) = (0_u64, false, false);
     for level in levels(name) {
@@ -44,8 +66,12 @@ pub(super) fn names_sender(topic: &[u8], client_id: Option<&[u8]>) -> Option<boo
     if topic.len() > LONGEST {
         return None;
     }
+    let begin = id.first()?.to_ascii_lowercase();
     let mut windows = topic.windows(id.len());
-    Some(windows.any(|part| part.eq_ignore_ascii_case(id)))
+    Some(windows.any(|part| {
+        let begins = |first: &u8| first.to_ascii_lowercase() == begin;
+        part.first().is_some_and(begins) && part.eq_ignore_ascii_case(id)
+    }))
 }
 
 /// Whether a filter matches every topic: nothing in it but wildcards, the last of them `#`.
@@ -88,6 +114,8 @@ mod tests {
             ("1/2/3/4/5/6/7/8", &[Own::TooDeep]),
         ] {
             assert_eq!(found(name), expected, "{name}");
+            let is_plain = is_plain(name.as_bytes(), &Thresholds::default());
+            assert_eq!(is_plain, expected.is_empty(), "{name}");
         }
         assert_eq!(found(&"a".repeat(128)), []);
         assert_eq!(found(&"a".repeat(129)), [Own::TooLong]);

@@ -260,6 +260,7 @@ impl KeyLists {
     }
 
     /// The list that is equal to that one; `None` where it holds nothing.
+    #[inline]
     pub(super) fn share(&mut self) -> Option<Arc<Keys>> {
         if self.scratch.is_empty() {
             return None;
@@ -360,7 +361,7 @@ impl Topics {
         Some((topic, is_new, news))
     }
 
-    #[cold]
+    #[inline]
     fn insert(&mut self, hash: u64, tap: u16, name: &[u8]) -> Option<u32> {
         let name_bytes = self.name_bytes.saturating_add(name.len());
         if self.topics.len() >= MOST_TOPICS || name_bytes > MOST_NAME_BYTES {

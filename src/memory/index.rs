@@ -82,8 +82,9 @@ impl Index {
     /// Adds a place, which is not there yet.
     pub fn insert(&mut self, hash: u64, place: u32) {
         debug_assert!(place != NONE, "not a place");
-        // Three quarters at most are taken, so that searches end soon, and end at all.
-        if self.length.saturating_add(1).saturating_mul(4) > self.slots.len().saturating_mul(3) {
+        // Half of them at most are taken, so that searches end at the first slot mostly, and end
+        // at all.
+        if self.length.saturating_add(1).saturating_mul(2) > self.slots.len() {
             self.grow();
         }
         self.length = self.length.saturating_add(1);

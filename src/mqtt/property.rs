@@ -259,10 +259,18 @@ impl<'a> Properties<'a> {
 
     /// The first one with this identifier.
     #[must_use]
+    #[inline]
     pub fn get(&self, id: PropertyId) -> Option<Property<'a>> {
-        if !self.contains(id) {
-            return None;
+        // Nearly always that is all there is to say.
+        if self.contains(id) {
+            self.find(id)
+        } else {
+            None
         }
+    }
+
+    #[cold]
+    fn find(&self, id: PropertyId) -> Option<Property<'a>> {
         self.iter().find(|property| property.id() == id)
     }
 
@@ -314,6 +322,7 @@ impl<'a> Iterator for PropertyIter<'a> {
     }
 }
 
+#[inline]
 fn read_one<'a>(
     reader: &mut Reader<'a>,
     violations: &mut Violations,

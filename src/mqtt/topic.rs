@@ -3,7 +3,7 @@
 //! All of it works on bytes, compares them as they are ([MQTT-4.7.3-4]: no normalisation) and
 //! takes time linear in their length, however many levels they have.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
@@ -55,8 +55,15 @@ fn split_at_slash(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// nobody can choose topics that collide.
 #[must_use]
 #[inline]
+#[expect(
+    clippy::manual_hash_one,
+    reason = "that is not always inlined, and this is done for every PUBLISH"
+)]
 pub fn name_hash(name: &[u8]) -> u64 {
-    SeedableRandomState::with_seed(0, SharedSeed::global_random()).hash_one(name)
+    let state = SeedableRandomState::with_seed(0, SharedSeed::global_random());
+    let mut hasher = state.build_hasher();
+    name.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The same for a topic that means something within a domain only, such as a broker or a tap.

@@ -100,7 +100,7 @@ impl Keys {
         let mut json = serde_json::Deserializer::from_str(str::from_utf8(bytes).ok()?);
         let mut collect = Collect {
             keys: self,
-            marks: 0,
+            marks: [0; 4],
         };
         json.deserialize_map(&mut collect).ok()?;
         json.end().ok()
@@ -119,6 +119,12 @@ impl Keys {
         self.more = false;
     }
 
+    #[cold]
+    fn has(&self, name: &str) -> bool {
+        self.names().any(|known| known == name)
+    }
+
+    #[inline]
     fn add(&mut self, name: &str) {
         let length = self.text.len().saturating_add(name.len());
         match u16::try_from(length) {
@@ -142,7 +148,7 @@ pub fn keys(bytes: &[u8]) -> Option<Keys> {
 struct Collect<'k> {
     keys: &'k mut Keys,
     /// A bit for some of what each name looks like, so that most need not be compared.
-    marks: u64,
+    marks: [u64; 4],
 }
 
 impl Collect<'_> {
@@ -151,12 +157,17 @@ impl Collect<'_> {
         let look = |byte: Option<&u8>| byte.copied().map_or(0, u32::from);
         let mark = look(bytes.first())
             .wrapping_mul(7)
-            .wrapping_add(look(bytes.last()))
+            .wrapping_add(look(bytes.last()).wrapping_mul(29))
             .wrapping_add(bytes.len() as u32);
+        // One of the four words always.
+        let word = mark.wrapping_shr(6) & 3;
+        let Some(word) = self.marks.get_mut(word as usize) else {
+            return;
+        };
         let mark = 1_u64.wrapping_shl(mark);
-        let is_known = self.marks & mark != 0 && self.keys.names().any(|known| known == name);
-        if !is_known {
-            self.marks |= mark;
+        let may_be_known = *word & mark != 0;
+        *word |= mark;
+        if !may_be_known || !self.keys.has(name) {
             self.keys.add(name);
         }
     }

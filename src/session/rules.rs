@@ -8,6 +8,7 @@ use super::handshake::{authentication_method, disconnect_expiry};
 use super::{Received, SessionViolation as V, SessionViolations, Towards};
 
 /// The rules of who may send what, and when.
+#[inline]
 pub(super) fn check_order(
     state: &ConnectionState,
     towards: Towards,
@@ -20,6 +21,7 @@ pub(super) fn check_order(
     }
 }
 
+#[inline]
 fn from_client(
     state: &ConnectionState,
     packet_type: PacketType,
@@ -50,6 +52,7 @@ fn from_client(
     }
 }
 
+#[inline]
 fn from_broker(
     state: &ConnectionState,
     packet_type: PacketType,
@@ -79,6 +82,7 @@ fn from_broker(
 }
 
 /// What a packet says against the terms of the connection, MQTT 5.
+#[inline]
 pub(super) fn check_properties(
     state: &ConnectionState,
     received: &Received<'_>,

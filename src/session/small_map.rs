@@ -115,6 +115,25 @@ impl<K: Ord, V> SmallMap<K, V> {
         }
     }
 
+    /// All entries while they are a list; none once they are many.
+    #[inline]
+    pub fn few(&self) -> &[(K, V)] {
+        match self {
+            Self::Few(few) => few,
+            Self::Many(_) => &[],
+        }
+    }
+
+    /// Does something with each entry, in the order of the keys: a short list takes less than
+    /// [`iter`](Self::iter) does.
+    #[inline]
+    pub fn for_each(&self, mut each: impl FnMut(&K, &V)) {
+        match self {
+            Self::Few(few) => few.iter().for_each(|(key, value)| each(key, value)),
+            Self::Many(many) => many.iter().for_each(|(key, value)| each(key, value)),
+        }
+    }
+
     /// The values in the order of their keys.
     pub fn values(&self) -> impl Iterator<Item = &V> {
         self.iter().map(|(_, value)| value)
@@ -167,6 +186,10 @@ mod tests {
                 prop_assert_eq!(small.get_mut(&(key / 2)), tree.get_mut(&(key / 2)));
                 prop_assert!(small.values_mut().eq(tree.values_mut()));
                 prop_assert!(small.values().eq(tree.values()));
+                let mut entries = Vec::new();
+                small.for_each(|&key, &value| entries.push((key, value)));
+                prop_assert!(entries.iter().map(|(key, value)| (key, value)).eq(tree.iter()));
+                prop_assert!(small.few().is_empty() || *small.few() == *entries);
             }
             small.clear();
             prop_assert!(small.is_empty() && small.iter().next().is_none());

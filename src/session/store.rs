@@ -252,6 +252,7 @@ impl Sessions {
         }
     }
 
+    #[inline]
     fn find(&self, key: KeyRef<'_>, hash: u64) -> Option<u32> {
         let is_same = |slot: u32| {
             let session = self.slots.get(slot as usize).and_then(Option::as_ref);
@@ -369,6 +370,7 @@ impl Sessions {
         }
     }
 
+    #[inline]
     fn end<O: Observer>(&mut self, slot: u32, observer: &mut O) {
         let Some(session) = self.slots.get_mut(slot as usize).and_then(Option::take) else {
             return;
@@ -444,6 +446,7 @@ impl Sessions {
 
     /// A connection, by slot and number, whose session went on in another one while it was
     /// open: hand its state to [`Sessions::displace`].
+    #[inline]
     pub fn next_displaced(&mut self) -> Option<(usize, u64)> {
         self.displaced.pop()
     }
@@ -467,6 +470,7 @@ impl Sessions {
         self.book(state);
     }
 
+    #[inline]
     fn park<O: Observer>(&mut self, state: &mut ConnectionState, ended: bool, observer: &mut O) {
         let session_slot = state.session;
         let persistent = ended && state.persistent() && session_slot.is_some();
@@ -529,6 +533,7 @@ impl Sessions {
         }
     }
 
+    #[inline]
     fn book(&mut self, state: &ConnectionState) {
         self.departures = self.departures.saturating_add(1);
         let departure = self.departures;

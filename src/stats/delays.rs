@@ -52,6 +52,7 @@ impl Delays {
     }
 
     /// Adds one observation.
+    #[inline]
     pub fn record(&mut self, delay: TimeDelta) {
         let nanos = delay.as_nanos();
         self.count += 1;

@@ -80,6 +80,7 @@ pub struct Delivery<'t, 's> {
 }
 
 impl<'t, 's> Delivery<'t, 's> {
+    #[inline]
     pub(super) fn of_segment(
         table: &'t mut FlowTable,
         segment: &'t Segment<'s>,
@@ -116,6 +117,7 @@ impl Delivery<'_, '_> {
     /// The next event; `None` when the segment is used up.
     // Not an iterator: the events borrow from the table.
     #[expect(clippy::should_implement_trait)]
+    #[inline(always)]
     pub fn next(&mut self) -> Option<Event<'_>> {
         let step = self.step()?;
         Some(match step {
@@ -187,6 +189,7 @@ impl Delivery<'_, '_> {
         })
     }
 
+    #[inline(always)]
     fn step(&mut self) -> Option<Step> {
         if let Some(repeated) = self.pending_repeat.take() {
             return Some(repeated);
@@ -208,6 +211,7 @@ impl Delivery<'_, '_> {
         }
     }
 
+    #[inline(always)]
     fn open(&mut self) -> Option<Step> {
         let Some(place) = self.place else {
             self.stage = Stage::Done;
@@ -218,6 +222,7 @@ impl Delivery<'_, '_> {
     }
 
     /// Books the segment on its connection and hands on its payload if it is in order.
+    #[inline(always)]
     fn payload(&mut self) -> Option<Step> {
         self.stage = Stage::Done;
         let (place, segment) = (self.place?, self.segment?);
@@ -292,6 +297,7 @@ impl Delivery<'_, '_> {
         }
     }
 
+    #[inline]
     fn hand_on_segment(&mut self, slot: u32, direction: Direction, skip: u32) -> Option<Step> {
         let segment = self.segment?;
         let half = self.table.half_mut(slot, direction)?;
@@ -372,8 +378,11 @@ impl Delivery<'_, '_> {
             .as_deref_mut()?;
         let both_sides = connection.seen[0] && connection.seen[1];
         let half = connection.half_mut(direction);
-        let reason = half.give_up(at.time, both_sides, &limits);
-        let reason = reason.or((full && half.backlog.is_some()).then_some(GapReason::LimitReached));
+        let mut reason = None;
+        if half.backlog.is_some() {
+            reason = half.give_up(at.time, both_sides, &limits);
+            reason = reason.or(full.then_some(GapReason::LimitReached));
+        }
         if let Some(reason) = reason {
             if reason == GapReason::LimitReached {
                 add(&mut self.table.statistics.limited_backlogs);
@@ -398,7 +407,16 @@ impl Delivery<'_, '_> {
         None
     }
 
+    #[inline]
     fn take_waiting(&mut self, slot: u32, direction: Direction, now: Mark) -> Option<Step> {
+        let waits = self.table.half_mut(slot, direction)?.backlog.is_some();
+        if !waits {
+            return None;
+        }
+        self.take_from_backlog(slot, direction, now)
+    }
+
+    fn take_from_backlog(&mut self, slot: u32, direction: Direction, now: Mark) -> Option<Step> {
         let half = self.table.half_mut(slot, direction)?;
         let held = half.held();
         let taken = half.take_waiting();

@@ -27,7 +27,7 @@ pub(super) struct FlowKey {
 const MAPPED: u64 = 0xffff << 32;
 
 impl Hash for FlowKey {
-    #[inline]
+    #[inline(always)]
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let wide = |(first, second)| u128::from(first) << 64 | u128::from(second);
         let rest = u64::from(self.ports) << 16 | u64::from(self.tap);
@@ -242,15 +242,26 @@ impl FlowTable {
     /// A segment's flow. Looking it up touches memory that is likely far away, so several
     /// segments' hashes can be made and [touched](Self::touch) before the first is pushed.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn hash(&self, segment: &Segment<'_>) -> FlowHash {
         let (key, from_low) = FlowKey::new(segment);
         FlowHash {
             key,
             from_low,
-            hash: self.hasher.hash_one(key),
+            hash: self.hash_of(key),
             slot: u32::MAX,
         }
+    }
+
+    #[inline(always)]
+    #[expect(
+        clippy::manual_hash_one,
+        reason = "that is not always inlined, and this is done for every segment"
+    )]
+    fn hash_of(&self, key: FlowKey) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        key.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Asks for the part of the index that tells where a flow's connection is.
@@ -282,6 +293,15 @@ impl FlowTable {
         prefetch(&connection.last_frame);
         prefetch(&connection.key);
         Some(slot)
+    }
+
+    /// The slot of the connection that was guessed, if one of its sides has ended it already.
+    #[must_use]
+    #[inline]
+    pub fn closing(&self, flow: &FlowHash) -> Option<usize> {
+        let slot = flow.slot as usize;
+        let connection = self.connection(slot)?;
+        (connection.ended_by.is_some() && connection.closed.is_none()).then_some(slot)
     }
 
     /// The slot of the connection that was guessed, and which way the segment goes on it.
@@ -338,6 +358,7 @@ impl FlowTable {
 
     /// [`push`](Self::push) with the hash at hand.
     #[must_use = "the events must be drained"]
+    #[inline(always)]
     pub fn push_hashed<'t, 's>(
         &'t mut self,
         segment: &'t Segment<'s>,
@@ -378,6 +399,7 @@ impl FlowTable {
     }
 
     /// Finds or makes the connection of a segment.
+    #[inline(always)]
     fn place(&mut self, segment: &Segment<'_>, flow: &FlowHash) -> Option<Place> {
         if let Some(slot) = self.find(flow)
             && let Some(connection) = self.connection(slot as usize)
@@ -469,7 +491,7 @@ impl FlowTable {
         let Some(connection) = self.slots.get(slot as usize).and_then(Option::as_deref) else {
             return;
         };
-        let hash = self.hasher.hash_one(connection.key);
+        let hash = self.hash_of(connection.key);
         self.index.remove(hash, slot);
     }
 
@@ -512,6 +534,7 @@ impl FlowTable {
     }
 
     /// Forgets closed connections whose time has come, and ends some of the silent ones.
+    #[inline(always)]
     fn expire(&mut self, segment: &Segment<'_>) {
         while let Some(&(closed, slot, number)) = self.lingering.front() {
             if segment.time - closed < self.limits.linger

@@ -6,10 +6,14 @@ use crate::mqtt::{Packet, ProtocolLevel};
 use crate::session::{ConnectionState, Grant, PacketTimes, Towards};
 use crate::time::{TimeDelta, Timestamp};
 
-use super::super::filters::{Granted, has_wildcards};
+use super::super::filters::Granted;
+use super::super::party::FilterName;
 use super::super::slab::NONE;
 use super::super::wills::{Will, WillKey};
 use super::{Deliveries, Slot};
+
+/// So many filters of a connection are asked for before it ends.
+const TOUCHED_FILTERS: usize = 4;
 
 impl Deliveries {
     pub(super) fn advance(&mut self, now: Timestamp) {
@@ -64,11 +68,33 @@ impl Deliveries {
         })
     }
 
-    /// Asks for what the end of a connection needs.
+    /// Asks for what the end of a connection needs, in steps: each looks at what the one before
+    /// asked for.
     #[inline]
-    pub fn touch_closing(&self, index: usize) {
-        if let Some(slot) = self.slots.get(index) {
+    pub fn touch_closing(&self, index: usize, step: usize) {
+        let Some(slot) = self.slots.get(index) else {
+            return;
+        };
+        if step == 0 {
             self.parties.touch_closing(slot.party);
+            return;
+        }
+        let party = self.parties.get(slot.party);
+        let (Some(party), Some(broker)) = (party, self.brokers.slab.get(slot.broker)) else {
+            return;
+        };
+        for (filter, _) in party.filters.few().iter().take(TOUCHED_FILTERS) {
+            let FilterName::Exact(hash) = *filter else {
+                continue;
+            };
+            let topic = name_hash_within(broker.serial, hash);
+            if step == 1 {
+                self.topics.touch_index(topic);
+                broker.filters.touch_index(hash);
+            } else {
+                self.topics.touch(topic);
+                broker.filters.touch(hash);
+            }
         }
     }
 
@@ -138,6 +164,7 @@ impl Deliveries {
     }
 
     /// Takes a packet that is no PUBLISH and no acknowledgment.
+    #[inline(always)]
     pub fn packet(&mut self, state: &ConnectionState, packet: &Packet<'_>, times: PacketTimes) {
         match packet {
             Packet::Connack(_) if state.connect.is_some() => {
@@ -313,21 +340,38 @@ impl Deliveries {
         {
             broker.clients.remove(&party.name);
         }
-        for (filter, (_, group)) in filters.iter() {
-            match group {
-                None => self.unsubscribe(broker, place, filter),
-                Some(group) => self.leave_group(place, *group, filter, connected),
-            }
-        }
+        filters.for_each(|filter, &group| {
+            self.unsubscribe((broker, place), (filter, group), connected);
+        });
         self.release(place);
     }
 
-    fn unsubscribe(&mut self, broker: u32, place: u32, filter: &[u8]) {
-        if let Some(broker) = self.brokers.slab.get_mut(broker) {
-            broker.filters.remove(filter, place);
-            if !has_wildcards(filter) {
-                self.topics.invalidate(broker.serial, filter);
+    /// A party has a filter no more.
+    fn unsubscribe(
+        &mut self,
+        (broker, place): (u32, u32),
+        (filter, group): (&FilterName, Option<u32>),
+        connected: bool,
+    ) {
+        match (filter, group) {
+            (FilterName::Named(filter), Some(group)) => {
+                self.leave_group(place, group, filter, connected);
             }
+            (filter, _) => self.remove_filter(broker, place, filter),
+        }
+    }
+
+    fn remove_filter(&mut self, broker: u32, place: u32, filter: &FilterName) {
+        let Some(broker) = self.brokers.slab.get_mut(broker) else {
+            return;
+        };
+        match filter {
+            FilterName::Exact(hash) => {
+                broker.filters.remove_exact(*hash, place);
+                self.topics.invalidate(broker.serial, *hash);
+            }
+            // Topics notice by themselves.
+            FilterName::Named(filter) => broker.filters.remove(filter, place),
         }
     }
 
@@ -347,7 +391,7 @@ impl Deliveries {
         }
         let broker = group.broker;
         if let Some(shared) = SharedFilter::parse(filter) {
-            self.unsubscribe(broker, group_place, shared.filter);
+            self.remove_filter(broker, group_place, &FilterName::new(shared.filter));
         }
         if let Some(broker) = self.brokers.slab.get_mut(broker) {
             broker.groups.remove(filter);
@@ -381,14 +425,22 @@ impl Deliveries {
             return;
         };
         let has_room = broker.filters.size() < self.limits.filters && place != NONE;
-        let shared = SharedFilter::parse(grant.filter);
         let followed = has_room
-            && match shared {
+            && match SharedFilter::parse(grant.filter) {
                 None => {
-                    if !has_wildcards(grant.filter) {
-                        self.topics.invalidate(broker.serial, grant.filter);
+                    let name = FilterName::new(grant.filter);
+                    let followed = match &name {
+                        FilterName::Exact(hash) => {
+                            self.topics.invalidate(broker.serial, *hash);
+                            broker.filters.insert_exact(*hash, place, granted);
+                            true
+                        }
+                        FilterName::Named(filter) => broker.filters.insert(filter, place, granted),
+                    };
+                    if followed && let Some(party) = self.parties.get_mut(place) {
+                        party.filters.insert(name, None);
                     }
-                    broker.filters.insert(grant.filter, place, granted)
+                    followed
                 }
                 Some(shared) => {
                     self.join_group(broker_place, place, grant.filter, shared.filter, granted)
@@ -399,10 +451,6 @@ impl Deliveries {
             if let Some(slot) = self.slots.get_mut(index) {
                 slot.unknown = true;
             }
-        } else if shared.is_none()
-            && let Some(party) = self.parties.get_mut(place)
-        {
-            party.filters.insert(grant.filter.into(), (granted, None));
         }
         self.weigh(index, state);
     }
@@ -428,8 +476,8 @@ impl Deliveries {
             }
             return false;
         }
-        if !has_wildcards(filter) {
-            self.topics.invalidate(broker.serial, filter);
+        if let FilterName::Exact(hash) = FilterName::new(filter) {
+            self.topics.invalidate(broker.serial, hash);
         }
         if known.is_none() {
             broker.groups.insert(name.into(), group);
@@ -438,7 +486,9 @@ impl Deliveries {
         let Some(party) = self.parties.get_mut(place) else {
             return false;
         };
-        party.filters.insert(name.into(), (granted, Some(group)));
+        party
+            .filters
+            .insert(FilterName::Named(name.into()), Some(group));
         if !party.groups.contains(&group) {
             party.groups.push(group);
             let connected = party.is_connected();
@@ -460,10 +510,9 @@ impl Deliveries {
             return;
         };
         let connected = party.is_connected();
-        match party.filters.remove(filter) {
-            Some((_, None)) => self.unsubscribe(slot.broker, slot.party, filter),
-            Some((_, Some(group))) => self.leave_group(slot.party, group, filter, connected),
-            None => {}
+        let filter = FilterName::of_any(filter);
+        if let Some(group) = party.filters.remove(&filter) {
+            self.unsubscribe((slot.broker, slot.party), (&filter, group), connected);
         }
     }
 

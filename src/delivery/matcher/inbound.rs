@@ -231,6 +231,7 @@ impl Deliveries {
         }
     }
 
+    #[inline]
     fn remember(&mut self, index: usize, seen: &Seen<'_>, key: u64) {
         let publisher = self.party(index, seen.state);
         let serial = self.parties.get(publisher).map_or(0, |party| party.serial);

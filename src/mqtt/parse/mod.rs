@@ -100,7 +100,7 @@ pub fn parse_prefix(
 
 /// Parses into `parsed` and says whether that is final. In place, because a [`Packet`] is as
 /// large as a CONNECT and the small packets are the frequent ones.
-#[inline]
+#[inline(always)]
 fn fill<'a>(
     parsed: &mut Parsed<'a>,
     first_byte: u8,
@@ -179,6 +179,7 @@ fn plain_acknowledgment<'a>(
     })
 }
 
+#[inline(always)]
 fn fill_infrequent<'a>(
     packet: &mut Packet<'a>,
     first_byte: u8,

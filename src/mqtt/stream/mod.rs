@@ -326,7 +326,7 @@ impl<M: Copy> PacketStream<M> {
 
     /// Takes a packet that begins at the front of `input` and lies whole in it; `None` where it
     /// takes [`next`](Self::next).
-    #[inline]
+    #[inline(always)]
     pub fn next_whole<'i>(&mut self, input: &mut Input<'i, M>) -> Option<(FixedHeader, &'i [u8])> {
         if self.phase != Phase::Header || self.header_length != 0 {
             return None;
