@@ -1,6 +1,7 @@
 //! From the events of TCP connections to those of MQTT.
 
 use crate::delivery::Deliveries;
+use crate::memory::prefetch;
 use crate::mqtt::stream::Input;
 use crate::session::{Sessions, SpareMemory};
 use crate::tcp::{Chunk, Connection, Direction, EndReason, Event, Gap};
@@ -84,11 +85,20 @@ impl Core {
         observer.tick(now);
     }
 
+    /// Asks for where to find what is known of a connection.
+    #[inline]
+    pub(super) fn touch_place(&self, slot: usize) {
+        if let Some(place) = self.slots.get(slot) {
+            prefetch(place);
+        }
+    }
+
     /// Asks for what is known of a connection.
-    pub(super) fn touch(&self, slot: usize) {
+    pub(super) fn touch<O: Observer>(&self, slot: usize, observer: &O) {
         if let Some(Slot::Mqtt(flow)) = self.slots.get(slot) {
             flow.touch();
         }
+        observer.touch_connection(slot);
         if let Some(deliveries) = &self.deliveries {
             deliveries.touch(slot);
         }
@@ -110,7 +120,7 @@ impl Core {
             return None;
         }
         let towards = flow.roles.towards(direction);
-        observer.touch(slot, tap, towards, topic);
+        observer.touch(tap, towards, topic);
         let deliveries = self.deliveries.as_ref()?;
         deliveries.touch_message(slot, towards, topic)
     }
@@ -119,11 +129,15 @@ impl Core {
     ///
     /// [`CLOSING_STEPS`]: super::CLOSING_STEPS
     pub(super) fn touch_closing<O: Observer>(&self, slot: usize, step: usize, observer: &O) {
-        if step == 0
-            && let Some(Slot::Mqtt(flow)) = self.slots.get(slot)
-        {
-            flow.touch_closing();
-            self.sessions.touch(&flow.state);
+        if let Some(Slot::Mqtt(flow)) = self.slots.get(slot) {
+            match step {
+                0 => flow.touch_closing(),
+                1 => {
+                    flow.state.touch_handshake();
+                    self.sessions.touch(&flow.state);
+                }
+                _ => {}
+            }
         }
         observer.touch_closing(slot, step);
         if let Some(deliveries) = &self.deliveries {

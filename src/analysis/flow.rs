@@ -132,6 +132,7 @@ impl MqttFlow {
     #[inline]
     pub(super) fn touch_closing(&self) {
         prefetch(&self.malformed);
+        prefetch(&self.carrier);
         self.state.touch_closing();
     }
 

@@ -322,8 +322,13 @@ impl<W: Write> Observer for Lints<W> {
     }
 
     #[inline]
-    fn touch(&self, slot: usize, tap: u16, towards: Towards, topic: u64) {
-        self.linter.touch_message(slot, tap, towards, topic);
+    fn touch(&self, tap: u16, towards: Towards, topic: u64) {
+        self.linter.touch_message(tap, towards, topic);
+    }
+
+    #[inline]
+    fn touch_connection(&self, slot: usize) {
+        self.linter.touch_connection(slot);
     }
 
     #[inline]

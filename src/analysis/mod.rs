@@ -247,17 +247,21 @@ pub trait Observer: session::Observer {
     #[inline]
     fn carrier(&mut self, _event: &CarrierEvent<'_>) {}
     /// A PUBLISH whose topic has this [hash](crate::mqtt::topic::name_hash) most likely comes soon:
-    /// for who wants to fetch what is known of its connection and of its topic, far memory, while
+    /// for who wants to fetch what is known of its topic, far memory, while
     /// others are worked on.
     #[inline]
-    fn touch(&self, _slot: usize, _tap: u16, _towards: Towards, _topic: u64) {}
+    fn touch(&self, _tap: u16, _towards: Towards, _topic: u64) {}
 
     /// Before that, for who finds the topic in an index that is far memory too.
     #[inline]
     fn touch_index(&self, _tap: u16, _topic: u64) {}
 
+    /// Something of a connection comes soon: for who wants to fetch what is known of it.
+    #[inline]
+    fn touch_connection(&self, _slot: usize) {}
+
     /// A connection is likely to end soon: for who wants to fetch what is known of it. Called with
-    /// the steps from 0 to [`CLOSING_STEPS`], of which each can look at what the one before asked
+    /// the steps below [`CLOSING_STEPS`], of which each can look at what the one before asked
     /// for.
     #[inline]
     fn touch_closing(&self, _slot: usize, _step: usize) {}
@@ -304,15 +308,21 @@ impl<O: Observer> Observer for Option<O> {
     }
 
     #[inline]
-    fn touch(&self, slot: usize, tap: u16, towards: Towards, topic: u64) {
+    fn touch(&self, tap: u16, towards: Towards, topic: u64) {
         self.iter()
-            .for_each(|observer| observer.touch(slot, tap, towards, topic));
+            .for_each(|observer| observer.touch(tap, towards, topic));
     }
 
     #[inline]
     fn touch_index(&self, tap: u16, topic: u64) {
         self.iter()
             .for_each(|observer| observer.touch_index(tap, topic));
+    }
+
+    #[inline]
+    fn touch_connection(&self, slot: usize) {
+        self.iter()
+            .for_each(|observer| observer.touch_connection(slot));
     }
 
     #[inline]
@@ -372,15 +382,21 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
     }
 
     #[inline]
-    fn touch(&self, slot: usize, tap: u16, towards: Towards, topic: u64) {
-        self.0.touch(slot, tap, towards, topic);
-        self.1.touch(slot, tap, towards, topic);
+    fn touch(&self, tap: u16, towards: Towards, topic: u64) {
+        self.0.touch(tap, towards, topic);
+        self.1.touch(tap, towards, topic);
     }
 
     #[inline]
     fn touch_index(&self, tap: u16, topic: u64) {
         self.0.touch_index(tap, topic);
         self.1.touch_index(tap, topic);
+    }
+
+    #[inline]
+    fn touch_connection(&self, slot: usize) {
+        self.0.touch_connection(slot);
+        self.1.touch_connection(slot);
     }
 
     #[inline]

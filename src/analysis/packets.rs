@@ -301,7 +301,8 @@ fn packet<O: Observer>(
     let topic_hash = topic.map_or(0, name_hash);
     let told = tee.wanted && (tee.selection.topic.is_none() || tee.selection.topic(topic));
     let mut message = None;
-    let tag = match &parsed.packet {
+    let mut tag = None;
+    match &parsed.packet {
         Packet::Publish(publish) => {
             if told {
                 *tee.messages = tee.messages.saturating_add(1);
@@ -321,23 +322,24 @@ fn packet<O: Observer>(
                 at_broker: books.at_broker,
             };
             tee.matched(sessions, |deliveries, matched| {
-                deliveries.publish(&seen, matched)
-            })
-            .flatten()
+                // Handing it on would copy what is not there, as mostly it is not; that copy would
+                // wait for all that was stored just before.
+                if let Some(attached) = deliveries.publish(&seen, matched) {
+                    tag = Some(attached);
+                }
+            });
         }
         Packet::Acknowledgment(acknowledgment) => {
             if let (Some(deliveries), Some(tag)) = (&mut tee.deliveries, &taken.tag) {
                 acknowledged(deliveries, acknowledgment, tag, towards, times);
             }
-            None
         }
         other => {
             if let Some(deliveries) = &mut tee.deliveries {
                 deliveries.packet(state, other, times);
             }
-            None
         }
-    };
+    }
     if let (Some(tag), Packet::Publish(publish)) = (tag, &parsed.packet)
         && let (1 | 2, Some(packet_id)) = (publish.qos, publish.packet_id)
     {

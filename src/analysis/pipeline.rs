@@ -110,8 +110,11 @@ impl Pipeline {
         segments: &mut [(Segment<'_>, FlowHash)],
         observer: &mut O,
     ) {
-        for (_, flow) in segments.iter_mut() {
+        for (segment, flow) in segments.iter_mut() {
             self.table.guess(flow);
+            if segment.payload_length > 0 {
+                self.core.touch_place(flow.slot());
+            }
         }
         let mut opening = 0;
         let mut topics = [None; BATCH];
@@ -122,7 +125,7 @@ impl Pipeline {
             }
             match self.table.touch(flow) {
                 Some(slot) if segment.payload_length > 0 || closes(segment) => {
-                    self.core.touch(slot);
+                    self.core.touch(slot, observer);
                 }
                 None if segment.flags.syn() => {
                     self.table.touch_opening(opening);
@@ -140,7 +143,7 @@ impl Pipeline {
                 let named = (segment.tap, hash);
                 *topic = self.core.touch_message(slot, direction, named, observer);
             } else if closes(segment)
-                && let Some(slot) = self.table.closing(flow)
+                && let Some(slot) = self.table.touch_closing(flow)
             {
                 self.core.touch_closing(slot, 0, observer);
                 if let Some(place) = closing.get_mut(closings) {

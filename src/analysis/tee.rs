@@ -64,8 +64,11 @@ impl<O: Observer> Tee<'_, O> {
             wills: Vec::new(),
         };
         let result = take(self.deliveries.as_deref_mut()?, &mut matched);
-        for slot in matched.wills {
-            sessions.will_published(slot);
+        // Moving the list out, empty as it nearly always is, waits for all that was stored before.
+        if !matched.wills.is_empty() {
+            for slot in matched.wills {
+                sessions.will_published(slot);
+            }
         }
         Some(result)
     }

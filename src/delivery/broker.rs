@@ -19,9 +19,11 @@ pub(super) struct Broker {
     pub(super) uncertain: u32,
     /// Connections and parties.
     refs: u32,
-    /// `$share` groups by filter, and the parties of persistent sessions by client identifier.
+    /// `$share` groups by filter.
     pub(super) groups: Names,
-    pub(super) clients: Names,
+    /// The parties of persistent sessions, by
+    /// [`client_hash`](crate::session::ConnectionState::client_hash).
+    pub(super) clients: HashMap<u64, u32, foldhash::fast::RandomState>,
 }
 
 type Names = HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>;
@@ -48,7 +50,7 @@ impl Brokers {
                 uncertain: 0,
                 refs: 0,
                 groups: Names::default(),
-                clients: Names::default(),
+                clients: HashMap::default(),
             });
             self.index.insert(key, place);
             place

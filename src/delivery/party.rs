@@ -32,10 +32,10 @@ pub(super) struct Party {
     pub(super) is_group: bool,
     /// Its session outlives the connection, until `away_until` if a time is known.
     pub(super) persistent: bool,
-    /// It is found by its client identifier when it comes back.
-    pub(super) is_named: bool,
     /// Client identifier, address and port, or `$share/group/filter`.
     pub(super) name: Box<[u8]>,
+    /// What it is found by when it comes back, if it is.
+    pub(super) client_hash: Option<u64>,
     /// Members of a group, and those of them that are connected.
     pub(super) joined: u32,
     pub(super) members: u32,
@@ -51,7 +51,7 @@ pub(super) struct Party {
     /// Topics of which it has a stream.
     pub(super) topics: Vec<u32>,
     /// With it and what the slab adds, four lines.
-    padding: [u64; 3],
+    padding: [u64; 1],
 }
 
 /// A filter, as the party that subscribed to it knows it.
@@ -161,7 +161,7 @@ impl Parties {
             tap,
             name: name.into(),
             is_group,
-            is_named: false,
+            client_hash: None,
             connection: None,
             joined: 0,
             members: 0,
@@ -174,7 +174,7 @@ impl Parties {
             groups: Vec::new(),
             waiting: Vec::new(),
             topics: Vec::new(),
-            padding: [0; 3],
+            padding: [0; 1],
             gap: NEVER,
             usual: UNKNOWN,
             refs: 0,

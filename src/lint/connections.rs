@@ -142,10 +142,8 @@ impl Slots {
 
     fn hash(&self, state: &ConnectionState) -> u64 {
         let facts = &state.facts;
-        match state.client_id().filter(|id| !id.is_empty()) {
-            Some(id) => self.hasher.hash_one((facts.tap, facts.broker, id)),
-            None => self.hasher.hash_one((facts.tap, facts.number)),
-        }
+        let known = state.client_hash();
+        known.unwrap_or_else(|| self.hasher.hash_one((facts.tap, facts.number)))
     }
 
     fn take(&mut self, slot: usize, number: u64) -> Slot {

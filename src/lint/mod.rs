@@ -161,18 +161,25 @@ impl Linter {
     /// Asks for what a message on an open connection needs; `topic` is the
     /// [hash](crate::mqtt::topic::name_hash) of its topic.
     #[inline]
-    pub fn touch_message(&self, slot: usize, tap: u16, towards: Towards, topic: u64) {
-        self.slots.touch(slot);
+    pub fn touch_message(&self, tap: u16, towards: Towards, topic: u64) {
         self.topics.touch(tap, towards, topic);
+    }
+
+    /// Asks for what is known of an open connection.
+    #[inline]
+    pub fn touch_connection(&self, slot: usize) {
+        self.slots.touch(slot);
     }
 
     /// Asks for what the end of a connection needs, in steps: each looks at what the one before
     /// asked for.
     #[inline]
     pub fn touch_closing(&self, slot: usize, step: usize) {
+        // The first step asked for the slot.
         if step == 0 {
-            self.slots.touch(slot);
-        } else if let Some(client) = self.slots.client_of(slot) {
+            return;
+        }
+        if let Some(client) = self.slots.client_of(slot) {
             if step == 1 {
                 self.clients.touch_index(client);
             } else {

@@ -1,5 +1,7 @@
 //! What is known of one MQTT connection.
 
+use std::num::NonZeroU64;
+
 use crate::memory::prefetch;
 use crate::mqtt::{PacketType, ProtocolLevel, Publish};
 use crate::tcp::Endpoint;
@@ -201,6 +203,7 @@ pub struct ConnectionState {
     pub(super) introduced: bool,
     pub(super) gaps: u32,
     pub(super) session: Option<u32>,
+    pub(super) client_hash: Option<NonZeroU64>,
     pub(super) terms: Terms,
     /// SUBSCRIBE and UNSUBSCRIBE packets that await their answer.
     pub(super) requests: u32,
@@ -275,6 +278,7 @@ impl ConnectionState {
             order: Order::default(),
             owed: Owed::default(),
             session: None,
+            client_hash: None,
             session_ended: false,
             takes_over: false,
             terms: Terms::NONE,
@@ -290,6 +294,14 @@ impl ConnectionState {
             .as_ref()
             .and_then(|facts| facts.assigned_client_id.as_deref());
         assigned.or_else(|| self.connect.as_ref().map(|facts| &*facts.client_id))
+    }
+
+    /// A hash of tap, broker and client identifier, with a key of its own in every run; `None` for
+    /// a client without an identifier, or whose identifier is not known. Equal hashes are equal
+    /// clients, as far as anybody will ever see.
+    #[must_use]
+    pub fn client_hash(&self) -> Option<u64> {
+        self.client_hash.map(NonZeroU64::get)
     }
 
     /// The topic of a PUBLISH with its alias resolved; `None` where the alias was never seen
@@ -361,6 +373,11 @@ impl ConnectionState {
         prefetch(&self.subscriptions);
         prefetch(&self.order);
         prefetch(&self.owed);
+    }
+
+    /// Asks for what its end needs beyond that, when that is there.
+    #[inline]
+    pub fn touch_handshake(&self) {
         if let Some(connect) = &self.connect {
             prefetch(&**connect);
         }

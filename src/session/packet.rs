@@ -134,6 +134,9 @@ impl Sessions {
                 tag = self.acknowledgment(state, towards, times, packet, &mut violations, observer);
             }
             Packet::Connect(packet) if towards == Towards::Broker => {
+                if !state.introduced {
+                    self.identify(state, packet.client_id.unwrap_or_default());
+                }
                 connect(state, packet, times);
                 state.takes_over |= self.is_connected(state);
             }
@@ -187,6 +190,9 @@ impl Sessions {
             return;
         }
         let facts = connack_facts(packet);
+        if let Some(assigned) = &facts.assigned_client_id {
+            self.identify(state, assigned);
+        }
         state.welcome = if facts.reason_code == 0 {
             Welcome::Accepted
         } else {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::BuildHasher;
+use std::num::NonZeroU64;
 
 use crate::memory::{Index, Pages, prefetch};
 use crate::tcp::Endpoint;
@@ -236,13 +237,27 @@ impl Sessions {
     /// Whether another connection of the client that `state`'s CONNECT names is open. The
     /// broker may close that one before it answers, so this is asked when the CONNECT comes.
     pub(super) fn is_connected(&self, state: &ConnectionState) -> bool {
-        let key = KeyRef::of(state);
-        if key.client_id.is_empty() || state.session.is_some() {
+        let Some(hash) = state.client_hash().filter(|_| state.session.is_none()) else {
             return false;
-        }
-        let slot = self.find(key, self.hasher.hash_one(key));
+        };
+        let slot = self.find(KeyRef::of(state), hash);
         let session = slot.and_then(|slot| self.slots.get(slot as usize)?.as_ref());
         session.is_some_and(|session| session.open > 0)
+    }
+
+    /// Takes note of who the client is, and asks for what finding its session needs.
+    pub(super) fn identify(&self, state: &mut ConnectionState, client_id: &[u8]) {
+        state.client_hash = None;
+        if client_id.is_empty() {
+            return;
+        }
+        let hash = self.hasher.hash_one(KeyRef {
+            tap: state.facts.tap,
+            broker: state.facts.broker,
+            client_id,
+        });
+        self.index.touch(hash);
+        state.client_hash = NonZeroU64::new(hash).or(Some(NonZeroU64::MIN));
     }
 
     /// Books a will that the broker published for the session in this place.
@@ -310,9 +325,10 @@ impl Sessions {
     ) -> u32 {
         let key = KeyRef::of(state);
         // Clients without an identifier are not told apart by it.
-        let anonymous = key.client_id.is_empty();
-        let hash = self.hasher.hash_one(key);
-        if !anonymous && let Some(slot) = self.find(key, hash) {
+        let known = state.client_hash();
+        if let Some(hash) = known
+            && let Some(slot) = self.find(key, hash)
+        {
             return slot;
         }
         while self.away.count >= self.limits.sessions
@@ -327,7 +343,7 @@ impl Sessions {
                 broker: key.broker,
                 client_id: key.client_id.into(),
             },
-            hash,
+            hash: known.unwrap_or_default(),
             number: self.numbers,
             connections: 0,
             first,
@@ -350,7 +366,7 @@ impl Sessions {
             *place = Some(session);
         }
         self.id_bytes = self.id_bytes.saturating_add(key.client_id.len());
-        if !anonymous {
+        if let Some(hash) = known {
             self.index.insert(hash, slot);
         }
         slot

@@ -191,11 +191,9 @@ impl Delivery<'_, '_> {
 
     #[inline(always)]
     fn step(&mut self) -> Option<Step> {
-        if let Some(repeated) = self.pending_repeat.take() {
-            return Some(repeated);
-        }
-        if let Some((slot, gap)) = self.pending_gap.take() {
-            return Some(Step::Gap { slot, gap });
+        // Taking what is not there would copy it all the same.
+        if self.pending_repeat.is_some() || self.pending_gap.is_some() {
+            return self.pending();
         }
         loop {
             let step = match self.stage {
@@ -209,6 +207,14 @@ impl Delivery<'_, '_> {
                 return step;
             }
         }
+    }
+
+    #[cold]
+    fn pending(&mut self) -> Option<Step> {
+        self.pending_repeat.take().or_else(|| {
+            let (slot, gap) = self.pending_gap.take()?;
+            Some(Step::Gap { slot, gap })
+        })
     }
 
     #[inline(always)]

@@ -96,6 +96,15 @@ pub struct FlowHash {
     pub(super) slot: u32,
 }
 
+impl FlowHash {
+    /// The slot of the connection that was guessed; one that there is not where none was.
+    #[must_use]
+    #[inline]
+    pub const fn slot(&self) -> usize {
+        self.slot as usize
+    }
+}
+
 /// Counters of the whole table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableStatistics {
@@ -184,6 +193,8 @@ impl Mark {
 
 /// How many connections' memory is kept for the next ones.
 const SPARE: usize = 1024;
+/// So many closed connections before one is forgotten, what that takes is asked for.
+const FORGOTTEN_AHEAD: usize = 8;
 /// How many slots are looked at to find a connection to evict, and to expire idle ones.
 const EVICTION_SAMPLE: usize = 64;
 const SWEEP_SLOTS: usize = 8;
@@ -276,6 +287,9 @@ impl FlowTable {
         // 32 bits of the hash agree; whether the key does is seen when it is needed.
         if let Some(slot) = self.index.guess(flow.hash) {
             flow.slot = slot;
+            if let Some(place) = self.slots.get(slot as usize) {
+                prefetch(place);
+            }
         }
     }
 
@@ -295,13 +309,26 @@ impl FlowTable {
         Some(slot)
     }
 
-    /// The slot of the connection that was guessed, if one of its sides has ended it already.
+    /// Fetches what forgetting a connection needs.
+    fn touch_forgotten(&self, slot: u32) {
+        if let Some(connection) = self.connection(slot as usize) {
+            for half in &connection.halves {
+                prefetch(&half.backlog);
+            }
+            prefetch(&connection.key);
+            prefetch(&connection.number);
+        }
+    }
+
+    /// The slot of the connection that was guessed, if it is open; fetches what its end needs.
     #[must_use]
     #[inline]
-    pub fn closing(&self, flow: &FlowHash) -> Option<usize> {
+    pub fn touch_closing(&self, flow: &FlowHash) -> Option<usize> {
         let slot = flow.slot as usize;
         let connection = self.connection(slot)?;
-        (connection.ended_by.is_some() && connection.closed.is_none()).then_some(slot)
+        prefetch(&connection.handshake_time);
+        prefetch(&connection.endpoints);
+        connection.closed.is_none().then_some(slot)
     }
 
     /// The slot of the connection that was guessed, and which way the segment goes on it.
@@ -543,6 +570,9 @@ impl FlowTable {
                 break;
             }
             self.lingering.pop_front();
+            if let Some(&(_, soon, _)) = self.lingering.get(FORGOTTEN_AHEAD) {
+                self.touch_forgotten(soon);
+            }
             if self
                 .connection(slot as usize)
                 .is_some_and(|known| known.number == number)

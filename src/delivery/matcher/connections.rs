@@ -148,13 +148,12 @@ impl Deliveries {
         if let Some(party) = self.parties.get_mut(place) {
             party.connection = Some((index, state.facts.number));
             party.connect(now);
-            let named = state.client_id().is_some_and(|id| !id.is_empty());
-            if named
+            if let Some(hash) = state.client_hash()
                 && state.persistent()
                 && let Some(broker) = self.brokers.slab.get_mut(slot.broker)
             {
-                party.is_named = true;
-                broker.clients.insert(party.name.clone(), place);
+                party.client_hash = Some(hash);
+                broker.clients.insert(hash, place);
             }
         }
         if let Some(slot) = self.slots.get_mut(index) {
@@ -230,13 +229,10 @@ impl Deliveries {
                 self.dropped.wills += 1;
             }
         }
-        let id = state.client_id().unwrap_or_default();
-        let known = self
-            .brokers
-            .slab
-            .get(broker)
-            .and_then(|broker| broker.clients.get(id))
-            .copied();
+        let known = state.client_hash().and_then(|hash| {
+            let broker = self.brokers.slab.get(broker)?;
+            broker.clients.get(&hash).copied()
+        });
         match known {
             Some(place) if place == self.slot(index).party => {}
             Some(place) if connack.session_present => self.resume(place, index, state),
@@ -334,11 +330,11 @@ impl Deliveries {
         party.waiting = Vec::new();
         let filters = std::mem::take(&mut party.filters);
         let (broker, connected) = (party.broker, party.is_connected());
-        if std::mem::take(&mut party.is_named)
+        if let Some(hash) = party.client_hash.take()
             && let Some(broker) = self.brokers.slab.get_mut(broker)
-            && broker.clients.get(&party.name) == Some(&place)
+            && broker.clients.get(&hash) == Some(&place)
         {
-            broker.clients.remove(&party.name);
+            broker.clients.remove(&hash);
         }
         filters.for_each(|filter, &group| {
             self.unsubscribe((broker, place), (filter, group), connected);
@@ -585,7 +581,7 @@ impl Deliveries {
         if left.party != NONE {
             self.disconnect(left.party);
             match self.parties.get_mut(left.party) {
-                Some(party) if persistent && party.is_named => {
+                Some(party) if persistent && party.client_hash.is_some() => {
                     party.persistent = true;
                     party.away_until = until;
                 }
