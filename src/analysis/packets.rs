@@ -65,7 +65,7 @@ struct Work<'w, 't, O> {
 }
 
 impl<O: Observer> Work<'_, '_, O> {
-    #[inline]
+    #[inline(always)]
     fn packet(&mut self, direction: Direction, found: &Found<'_>) {
         let mut towards = self.roles.towards(direction);
         if !self.roles.known && self.roles.settle(found.header.packet_type(), towards) {
@@ -153,33 +153,38 @@ pub(super) fn frame_packets<O: Observer>(
         tee,
     };
     loop {
+        let framed;
         // Nearly every packet lies whole in a chunk, and needs no copy of where it comes from.
-        if let Some((header, body)) = stream.next_whole(&mut input) {
-            let found = Found {
+        let found = if let Some((header, body)) = stream.next_whole(&mut input) {
+            Found {
                 header,
                 body,
                 first: &mark,
                 last: &mark,
                 missing: 0,
                 payload_hash: None,
-            };
-            work.packet(direction, &found);
-            continue;
-        }
-        if input.bytes.is_empty() && stream.at_boundary() {
-            break;
-        }
-        let Some(output) = stream.next(&mut input, work.state.level, &options.stream) else {
-            break;
+            }
+        } else {
+            if input.bytes.is_empty() && stream.at_boundary() {
+                break;
+            }
+            match stream.next(&mut input, work.state.level, &options.stream) {
+                None => break,
+                Some(Output::Packet(packet)) => {
+                    framed = packet;
+                    Found::of(&framed)
+                }
+                Some(Output::BadLength {
+                    first_byte,
+                    first,
+                    last,
+                }) => {
+                    work.bad_length(direction, first_byte, &first, &last);
+                    continue;
+                }
+            }
         };
-        match output {
-            Output::Packet(framed) => work.packet(direction, &Found::of(&framed)),
-            Output::BadLength {
-                first_byte,
-                first,
-                last,
-            } => work.bad_length(direction, first_byte, &first, &last),
-        }
+        work.packet(direction, &found);
     }
     growth(before, stream.buffered())
 }

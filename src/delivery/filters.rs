@@ -5,9 +5,8 @@ use std::hash::BuildHasher;
 
 use crate::memory::Index;
 use crate::mqtt::topic::{levels, name_hash};
-use crate::session::SmallMap;
+use crate::session::{MostlyOne, SmallMap};
 
-use super::mostly_one::MostlyOne;
 use super::slab::{NONE, Slab};
 
 /// Levels of a filter with wildcards that are followed.

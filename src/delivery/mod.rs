@@ -20,7 +20,6 @@ mod broker;
 mod filters;
 mod matcher;
 mod message;
-mod mostly_one;
 mod party;
 mod queue;
 mod slab;

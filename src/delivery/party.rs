@@ -2,10 +2,10 @@
 
 use crate::memory::prefetch;
 use crate::mqtt::topic::{SharedFilter, name_hash};
+use crate::session::MostlyOne;
 use crate::time::{TimeDelta, Timestamp};
 
 use super::filters::has_wildcards;
-use super::mostly_one::MostlyOne;
 use super::slab::Slab;
 
 /// Who publishes or receives. What every message needs of it is one line of the cache, the first,

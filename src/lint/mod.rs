@@ -196,7 +196,7 @@ impl Linter {
 
     /// Takes a packet. `examine` looks into the payload of a PUBLISH where that is worth it; its
     /// argument is where the keys of a JSON object go, if they are wanted.
-    #[inline]
+    #[inline(always)]
     pub fn packet<S: Sink>(
         &mut self,
         seen: &Seen<'_>,

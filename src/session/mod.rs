@@ -20,6 +20,7 @@ mod alias;
 mod connection;
 mod exchange;
 mod handshake;
+mod mostly_one;
 mod order;
 mod packet;
 mod record;
@@ -39,6 +40,7 @@ pub use connection::{
     WillFacts,
 };
 pub use exchange::ExchangeOutcome;
+pub(crate) use mostly_one::MostlyOne;
 pub use record::{DelayKind, ExchangeRecord, Grant, Observer, SessionRecord, SubscriptionRecord};
 pub use small_map::SmallMap;
 pub use store::{DroppedState, SessionLimits, Sessions};

@@ -102,6 +102,7 @@ impl ConnectionState {
 impl Sessions {
     /// Takes one packet; tells which rules of the conversation it breaks, and to which exchange
     /// it belongs.
+    #[inline(always)]
     pub fn packet<O: Observer>(
         &mut self,
         state: &mut ConnectionState,

@@ -8,7 +8,7 @@ use super::handshake::{authentication_method, disconnect_expiry};
 use super::{Received, SessionViolation as V, SessionViolations, Towards};
 
 /// The rules of who may send what, and when.
-#[inline]
+#[inline(always)]
 pub(super) fn check_order(
     state: &ConnectionState,
     towards: Towards,
@@ -21,7 +21,7 @@ pub(super) fn check_order(
     }
 }
 
-#[inline]
+#[inline(always)]
 fn from_client(
     state: &ConnectionState,
     packet_type: PacketType,
@@ -52,7 +52,7 @@ fn from_client(
     }
 }
 
-#[inline]
+#[inline(always)]
 fn from_broker(
     state: &ConnectionState,
     packet_type: PacketType,

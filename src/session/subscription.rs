@@ -7,6 +7,7 @@ use crate::mqtt::{Properties, Property, PropertyId, Subscribe, Unsubscribe};
 use crate::time::Timestamp;
 
 use super::PacketTimes;
+use super::mostly_one::MostlyOne;
 use super::record::{Grant, SubscriptionRecord};
 use super::small_map::SmallMap;
 
@@ -57,7 +58,7 @@ pub(super) struct Subscriptions {
     /// Sequence number of the active subscription to a filter, once there are too many to look at
     /// one by one.
     by_filter: Option<BTreeMap<Box<[u8]>, u64>>,
-    subscribing: SmallMap<u16, Request>,
+    subscribing: MostlyOne<u16, Request>,
     unsubscribing: SmallMap<u16, Removal>,
     next: u64,
     bytes: usize,
@@ -126,16 +127,13 @@ impl Subscriptions {
     pub(super) fn clear(&mut self) {
         let Self {
             mut active,
-            mut subscribing,
             mut unsubscribing,
             ..
         } = std::mem::take(self);
         active.clear();
-        subscribing.clear();
         unsubscribing.clear();
         *self = Self {
             active,
-            subscribing,
             unsubscribing,
             ..Self::default()
         };
@@ -338,7 +336,11 @@ impl Subscriptions {
 
     /// When the SUBSCRIBE was sent that waits longest for its answer.
     pub(super) fn waits_since(&self) -> Option<Timestamp> {
-        self.subscribing.values().map(|request| request.first).min()
+        let mut since: Option<Timestamp> = None;
+        self.subscribing.for_each(|_, request| {
+            since = Some(since.map_or(request.first, |since| since.min(request.first)));
+        });
+        since
     }
 
     /// Whether a SUBSCRIBE or UNSUBSCRIBE with this identifier awaits its answer.

@@ -66,7 +66,7 @@ pub fn parse(first_byte: u8, body: &[u8], level: ProtocolLevel) -> Parsed<'_> {
 
 /// [`parse`] to a place, which has to be the [default](Parsed::default): a value of this size is
 /// better not handed on.
-#[inline]
+#[inline(always)]
 pub fn parse_into<'a>(
     parsed: &mut Parsed<'a>,
     first_byte: u8,

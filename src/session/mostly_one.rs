@@ -2,11 +2,11 @@
 
 use std::borrow::Borrow;
 
-use crate::session::SmallMap;
+use super::small_map::SmallMap;
 
 /// A map whose only entry needs no memory beside it.
 #[derive(Debug)]
-pub(super) enum MostlyOne<K, V> {
+pub(crate) enum MostlyOne<K, V> {
     One((K, V)),
     /// None, or more than one at some time.
     More(SmallMap<K, V>),
@@ -20,15 +20,31 @@ impl<K, V> Default for MostlyOne<K, V> {
 
 impl<K: Ord, V> MostlyOne<K, V> {
     /// Whether it has no entries.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::One(_) => false,
             Self::More(more) => more.is_empty(),
         }
     }
 
+    /// How many entries.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::More(more) => more.len(),
+        }
+    }
+
+    /// Whether it has the key.
+    pub(crate) fn contains_key(&self, key: &K) -> bool {
+        match self {
+            Self::One((known, _)) => known == key,
+            Self::More(more) => more.contains_key(key),
+        }
+    }
+
     /// Inserts or replaces; the value before is dropped.
-    pub(super) fn insert(&mut self, key: K, value: V) {
+    pub(crate) fn insert(&mut self, key: K, value: V) {
         match self {
             Self::One((known, before)) if *known == key => *before = value,
             Self::More(more) if !more.is_empty() => more.insert(key, value),
@@ -51,7 +67,7 @@ impl<K: Ord, V> MostlyOne<K, V> {
     }
 
     /// Removes a key; its value, if it had one.
-    pub(super) fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
+    pub(crate) fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
     {
@@ -67,7 +83,7 @@ impl<K: Ord, V> MostlyOne<K, V> {
 
     /// All entries while they are few; none once they are many.
     #[inline]
-    pub(super) fn few(&self) -> &[(K, V)] {
+    pub(crate) fn few(&self) -> &[(K, V)] {
         match self {
             Self::One(one) => std::slice::from_ref(one),
             Self::More(more) => more.few(),
@@ -76,7 +92,7 @@ impl<K: Ord, V> MostlyOne<K, V> {
 
     /// Does something with each entry, in the order of the keys.
     #[inline]
-    pub(super) fn for_each(&self, mut each: impl FnMut(&K, &V)) {
+    pub(crate) fn for_each(&self, mut each: impl FnMut(&K, &V)) {
         match self {
             Self::One((key, value)) => each(key, value),
             Self::More(more) => more.for_each(each),
@@ -102,7 +118,8 @@ mod tests {
                 } else {
                     prop_assert_eq!(few.remove(&key), tree.remove(&key));
                 }
-                prop_assert_eq!(few.is_empty(), tree.is_empty());
+                prop_assert_eq!((few.len(), few.is_empty()), (tree.len(), tree.is_empty()));
+                prop_assert_eq!(few.contains_key(&key), tree.contains_key(&key));
                 let mut entries = Vec::new();
                 few.for_each(|&key, &value| entries.push((key, value)));
                 prop_assert!(entries.iter().map(|(key, value)| (key, value)).eq(tree.iter()));
