@@ -1,6 +1,6 @@
 //! From the events of TCP connections to those of MQTT.
 
-use crate::delivery::Deliveries;
+use crate::delivery::{Deliveries, TopicHint};
 use crate::memory::prefetch;
 use crate::mqtt::stream::Input;
 use crate::session::{Sessions, SpareMemory};
@@ -112,7 +112,7 @@ impl Core {
         direction: Direction,
         (tap, topic): (u16, u64),
         observer: &O,
-    ) -> Option<u64> {
+    ) -> Option<TopicHint> {
         let Some(Slot::Mqtt(flow)) = self.slots.get(slot) else {
             return None;
         };

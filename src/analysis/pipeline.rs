@@ -134,14 +134,19 @@ impl Pipeline {
                 _ => {}
             }
         }
+        let (mut hints, mut hinted) = ([None; BATCH], 0);
         let (mut closing, mut closings) = ([0; BATCH], 0);
         // By now what leads further is there.
-        for ((segment, flow), topic) in segments.iter().zip(&mut topics) {
-            if let Some(hash) = topic.take()
+        for ((segment, flow), topic) in segments.iter().zip(topics) {
+            if let Some(hash) = topic
                 && let Some((slot, direction)) = self.table.way(flow)
             {
                 let named = (segment.tap, hash);
-                *topic = self.core.touch_message(slot, direction, named, observer);
+                let hint = self.core.touch_message(slot, direction, named, observer);
+                if let (Some(hint), Some(place)) = (hint, hints.get_mut(hinted)) {
+                    *place = Some(hint);
+                    hinted = hinted.saturating_add(1);
+                }
             } else if closes(segment)
                 && let Some(slot) = self.table.touch_closing(flow)
             {
@@ -159,8 +164,8 @@ impl Pipeline {
             }
         }
         if let Some(deliveries) = &self.core.deliveries {
-            for topic in topics.iter().take(segments.len()).flatten() {
-                deliveries.touch_topic(*topic);
+            for hint in hints.iter().take(hinted).flatten() {
+                deliveries.touch_topic(hint);
             }
         }
         for (segment, flow) in segments.iter() {

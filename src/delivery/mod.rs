@@ -30,7 +30,7 @@ use crate::mqtt::{Altered, Forwarded, Publish};
 use crate::session::{ConnectionState, PacketTimes, Tag, Towards};
 use crate::time::{TimeDelta, Timestamp};
 
-pub use matcher::Deliveries;
+pub use matcher::{Deliveries, TopicHint};
 
 /// What became of a message at one receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -22,11 +22,14 @@ pub(super) struct Topic {
     pub(super) refs: u32,
     pub(super) watched: Watched,
     pub(super) hash: u64,
+    /// Empty until a message is kept, or a stream: most topics of a large capture have neither.
     pub(super) name: Box<[u8]>,
     /// By receiver: those of whose subscriptions nothing is known.
     pub(super) streams: SmallMap<u32, Stream>,
+    /// Of the name, whether it is kept or not.
+    name_length: u32,
     /// With it and what the slab adds, two lines.
-    padding: [u64; 2],
+    padding: [u32; 3],
 }
 
 /// What a receiver whose SUBSCRIBE was not seen got of a topic.
@@ -78,12 +81,14 @@ impl Topics {
         self.index.touch(hash);
     }
 
-    /// Asks for a topic.
+    /// Asks for a topic, if there is one.
     #[inline]
-    pub(super) fn touch(&self, hash: u64) {
-        if let Some(place) = self.index.guess(hash) {
+    pub(super) fn touch(&self, hash: u64) -> bool {
+        let place = self.index.guess(hash);
+        if let Some(place) = place {
             self.slab.touch(place);
         }
+        place.is_some()
     }
 
     /// Finds or makes it; `None` where there is no room.
@@ -118,7 +123,8 @@ impl Topics {
         self.bytes = self.bytes.saturating_add(name.len());
         let place = self.slab.insert(Topic {
             hash,
-            name: name.into(),
+            name: Box::default(),
+            name_length: u32::try_from(name.len()).unwrap_or(u32::MAX),
             generation: 0,
             watched: filters.watched(name),
             receivers: Box::default(),
@@ -126,10 +132,19 @@ impl Topics {
             latest: 0,
             latest_place: super::slab::NONE,
             streams: SmallMap::default(),
-            padding: [0; 2],
+            padding: [0; 3],
         });
         self.index.insert(hash, place);
         Some(place)
+    }
+
+    /// Keeps the name of a topic, for who tells of it.
+    pub(super) fn keep_name(&mut self, place: u32, name: &[u8]) {
+        if let Some(topic) = self.slab.get_mut(place)
+            && topic.name.is_empty()
+        {
+            topic.name = name.into();
+        }
     }
 
     /// Brings the receivers of a topic up to date.
@@ -170,7 +185,7 @@ impl Topics {
             .collect();
         for place in unused {
             if let Some(topic) = self.slab.remove(place) {
-                self.bytes = self.bytes.saturating_sub(topic.name.len());
+                self.bytes = self.bytes.saturating_sub(topic.name_length as usize);
                 self.index.remove(topic.hash, place);
             }
         }

@@ -154,17 +154,21 @@ struct Collect<'k> {
 impl Collect<'_> {
     fn name(&mut self, name: &str) {
         let bytes = name.as_bytes();
-        let look = |byte: Option<&u8>| byte.copied().map_or(0, u32::from);
-        let mark = look(bytes.first())
-            .wrapping_mul(7)
-            .wrapping_add(look(bytes.last()).wrapping_mul(29))
-            .wrapping_add(bytes.len() as u32);
+        let look = match (bytes.first_chunk(), bytes.last_chunk()) {
+            (Some(&first), Some(&last)) => {
+                u64::from(u32::from_le_bytes(first)) << 32 | u64::from(u32::from_le_bytes(last))
+            }
+            _ => bytes
+                .iter()
+                .fold(0, |look, &byte| look << 8 | u64::from(byte)),
+        };
+        // The highest bits of a product depend on all of it.
+        let mark = (look ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
         // One of the four words always.
-        let word = mark.wrapping_shr(6) & 3;
-        let Some(word) = self.marks.get_mut(word as usize) else {
+        let Some(word) = self.marks.get_mut((mark >> 6) as usize) else {
             return;
         };
-        let mark = 1_u64.wrapping_shl(mark);
+        let mark = 1_u64 << (mark & 63);
         let may_be_known = *word & mark != 0;
         *word |= mark;
         if !may_be_known || !self.keys.has(name) {

@@ -378,6 +378,7 @@ impl ConnectionState {
     /// Asks for what its end needs beyond that, when that is there.
     #[inline]
     pub fn touch_handshake(&self) {
+        self.subscriptions.touch();
         if let Some(connect) = &self.connect {
             prefetch(&**connect);
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::memory::prefetch;
 use crate::mqtt::topic::{self, SharedFilter};
 use crate::mqtt::{Properties, Property, PropertyId, Subscribe, Unsubscribe};
 use crate::time::Timestamp;
@@ -137,6 +138,14 @@ impl Subscriptions {
             unsubscribing,
             ..Self::default()
         };
+    }
+
+    /// Asks for the first ones.
+    #[inline]
+    pub(super) fn touch(&self) {
+        if let Some(first) = self.active.few().first() {
+            prefetch(first);
+        }
     }
 
     /// Sequence number of the active subscription to a filter.

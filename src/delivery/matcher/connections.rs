@@ -12,6 +12,15 @@ use super::super::slab::NONE;
 use super::super::wills::{Will, WillKey};
 use super::{Deliveries, Slot};
 
+/// What the topic of a message is asked for by, ahead.
+#[derive(Clone, Copy, Debug)]
+pub struct TopicHint {
+    /// Within its broker.
+    hash: u64,
+    name_hash: u64,
+    broker: u32,
+}
+
 /// So many filters of a connection are asked for before it ends.
 const TOUCHED_FILTERS: usize = 4;
 
@@ -57,14 +66,18 @@ impl Deliveries {
     /// [hash](name_hash) of its topic. Gives what its topic is [touched](Self::touch_topic) by,
     /// later, when where to find it is there.
     #[inline]
-    pub fn touch_message(&self, index: usize, towards: Towards, topic: u64) -> Option<u64> {
+    pub fn touch_message(&self, index: usize, towards: Towards, topic: u64) -> Option<TopicHint> {
         let slot = self.slots.get(index)?;
         self.parties.slab.touch(slot.party);
         let hash = name_hash_within(self.brokers.serial(slot.broker), topic);
         let is_needed = towards == Towards::Broker;
         is_needed.then(|| {
             self.topics.touch_index(hash);
-            hash
+            TopicHint {
+                hash,
+                name_hash: topic,
+                broker: slot.broker,
+            }
         })
     }
 
@@ -98,10 +111,15 @@ impl Deliveries {
         }
     }
 
-    /// Asks for the topic of a message.
+    /// Asks for the topic of a message; where it is a new one, for what finding its receivers
+    /// needs.
     #[inline]
-    pub fn touch_topic(&self, hash: u64) {
-        self.topics.touch(hash);
+    pub fn touch_topic(&self, topic: &TopicHint) {
+        if !self.topics.touch(topic.hash)
+            && let Some(broker) = self.brokers.slab.get(topic.broker)
+        {
+            broker.filters.touch_index(topic.name_hash);
+        }
     }
 
     pub(super) fn slot(&self, index: usize) -> Slot {

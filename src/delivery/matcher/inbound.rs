@@ -52,6 +52,7 @@ impl Deliveries {
             self.remember(index, seen, key);
             return None;
         }
+        self.topics.keep_name(topic_place, name);
         let publisher = self.party(index, seen.state);
         let mut message = self.message(seen, key, publisher, slot.broker, length);
         message.keep = uncertain;

@@ -7,6 +7,8 @@ mod inbound;
 mod outbound;
 mod time;
 
+pub use connections::TopicHint;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::time::{TimeDelta, Timestamp};
