@@ -224,7 +224,7 @@ impl Vantage {
 }
 
 /// In how many steps what is known of a connection is asked for before it ends.
-pub(crate) const CLOSING_STEPS: usize = 3;
+pub const CLOSING_STEPS: usize = 3;
 
 /// Takes what the pipeline sees.
 pub trait Observer: session::Observer {
