@@ -22,7 +22,7 @@ pub(super) struct Topic {
     pub(super) refs: u32,
     pub(super) watched: Watched,
     pub(super) hash: u64,
-    /// Empty until a message is kept, or a stream: most topics of a large capture have neither.
+    /// Empty until a message is kept: for most topics of a large capture none ever is.
     pub(super) name: Box<[u8]>,
     /// By receiver: those of whose subscriptions nothing is known.
     pub(super) streams: SmallMap<u32, Stream>,

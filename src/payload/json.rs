@@ -100,7 +100,7 @@ impl Keys {
         let mut json = serde_json::Deserializer::from_str(str::from_utf8(bytes).ok()?);
         let mut collect = Collect {
             keys: self,
-            marks: [0; 4],
+            marks: 0,
         };
         json.deserialize_map(&mut collect).ok()?;
         json.end().ok()
@@ -119,12 +119,6 @@ impl Keys {
         self.more = false;
     }
 
-    #[cold]
-    fn has(&self, name: &str) -> bool {
-        self.names().any(|known| known == name)
-    }
-
-    #[inline]
     fn add(&mut self, name: &str) {
         let length = self.text.len().saturating_add(name.len());
         match u16::try_from(length) {
@@ -148,30 +142,21 @@ pub fn keys(bytes: &[u8]) -> Option<Keys> {
 struct Collect<'k> {
     keys: &'k mut Keys,
     /// A bit for some of what each name looks like, so that most need not be compared.
-    marks: [u64; 4],
+    marks: u64,
 }
 
 impl Collect<'_> {
     fn name(&mut self, name: &str) {
         let bytes = name.as_bytes();
-        let look = match (bytes.first_chunk(), bytes.last_chunk()) {
-            (Some(&first), Some(&last)) => {
-                u64::from(u32::from_le_bytes(first)) << 32 | u64::from(u32::from_le_bytes(last))
-            }
-            _ => bytes
-                .iter()
-                .fold(0, |look, &byte| look << 8 | u64::from(byte)),
-        };
-        // The highest bits of a product depend on all of it.
-        let mark = (look ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
-        // One of the four words always.
-        let Some(word) = self.marks.get_mut((mark >> 6) as usize) else {
-            return;
-        };
-        let mark = 1_u64 << (mark & 63);
-        let may_be_known = *word & mark != 0;
-        *word |= mark;
-        if !may_be_known || !self.keys.has(name) {
+        let look = |byte: Option<&u8>| byte.copied().map_or(0, u32::from);
+        let mark = look(bytes.first())
+            .wrapping_mul(7)
+            .wrapping_add(look(bytes.last()))
+            .wrapping_add(bytes.len() as u32);
+        let mark = 1_u64.wrapping_shl(mark);
+        let is_known = self.marks & mark != 0 && self.keys.names().any(|known| known == name);
+        if !is_known {
+            self.marks |= mark;
             self.keys.add(name);
         }
     }

@@ -34,8 +34,8 @@ use super::segment::{Segment, TcpFlags};
 use crate::time::{TimeDelta, Timestamp};
 
 /// Sets in the table; a power of two. With four sights each, a set is one cache line, and the
-/// table (16 KiB) stays in a core's nearest cache. It holds the frames of 2 ms at up to half a million
-/// frames a second.
+/// table (16 KiB) stays in a core's nearest cache. There is room for the frames of 2 ms at half a
+/// million a second, less the sets that happen to be full.
 const SETS: usize = 256;
 /// Payload bytes that are part of the fingerprint.
 const HASHED_PAYLOAD: usize = 16;

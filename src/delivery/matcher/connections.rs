@@ -6,7 +6,7 @@ use crate::mqtt::{Packet, ProtocolLevel};
 use crate::session::{ConnectionState, Grant, PacketTimes, Towards};
 use crate::time::{TimeDelta, Timestamp};
 
-use super::super::filters::Granted;
+use super::super::filters::{Granted, has_wildcards};
 use super::super::party::FilterName;
 use super::super::slab::NONE;
 use super::super::wills::{Will, WillKey};
@@ -490,8 +490,8 @@ impl Deliveries {
             }
             return false;
         }
-        if let FilterName::Exact(hash) = FilterName::new(filter) {
-            self.topics.invalidate(broker.serial, hash);
+        if !has_wildcards(filter) {
+            self.topics.invalidate(broker.serial, name_hash(filter));
         }
         if known.is_none() {
             broker.groups.insert(name.into(), group);
