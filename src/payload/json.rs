@@ -100,7 +100,7 @@ impl Keys {
         let mut json = serde_json::Deserializer::from_str(str::from_utf8(bytes).ok()?);
         let mut collect = Collect {
             keys: self,
-            marks: 0,
+            looks: [0; LOOKS],
         };
         json.deserialize_map(&mut collect).ok()?;
         json.end().ok()
@@ -117,6 +117,13 @@ impl Keys {
         self.text.clear();
         self.ends.clear();
         self.more = false;
+    }
+
+    /// Whether that is the name with this number, from 1 on.
+    fn is_name(&self, number: usize, name: &str) -> bool {
+        let end = |number: usize| self.ends.get(number.wrapping_sub(1)).copied();
+        let begin = end(number.wrapping_sub(1)).unwrap_or(0);
+        end(number).and_then(|end| self.text.get(begin.into()..end.into())) == Some(name)
     }
 
     fn add(&mut self, name: &str) {
@@ -138,26 +145,37 @@ pub fn keys(bytes: &[u8]) -> Option<Keys> {
     keys.read(bytes).then_some(keys)
 }
 
+/// Looks that names are told apart by.
+const LOOKS: usize = 64;
+
 /// Collects the keys of an object.
 struct Collect<'k> {
     keys: &'k mut Keys,
-    /// A bit for some of what each name looks like, so that most need not be compared.
-    marks: u64,
+    /// By what a name looks like, the number of the last one in the list that looks so, from 1 on.
+    /// Most names need not be compared, and of those that came before most with one only.
+    looks: [u8; LOOKS],
 }
 
 impl Collect<'_> {
     fn name(&mut self, name: &str) {
         let bytes = name.as_bytes();
         let look = |byte: Option<&u8>| byte.copied().map_or(0, u32::from);
-        let mark = look(bytes.first())
+        let look = look(bytes.first())
             .wrapping_mul(7)
             .wrapping_add(look(bytes.last()))
             .wrapping_add(bytes.len() as u32);
-        let mark = 1_u64.wrapping_shl(mark);
-        let is_known = self.marks & mark != 0 && self.keys.names().any(|known| known == name);
+        let Some(latest) = self.looks.get_mut(look as usize % LOOKS) else {
+            return;
+        };
+        let is_known = match usize::from(*latest) {
+            0 => false,
+            number => {
+                self.keys.is_name(number, name) || self.keys.names().any(|known| known == name)
+            }
+        };
         if !is_known {
-            self.marks |= mark;
             self.keys.add(name);
+            *latest = self.keys.ends.len() as u8;
         }
     }
 }
