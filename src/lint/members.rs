@@ -105,6 +105,11 @@ impl Members {
         }
     }
 
+    /// None was added.
+    pub(super) const fn is_empty(&self) -> bool {
+        matches!(&self.set, Set::Few(known) if known.is_empty())
+    }
+
     /// More may have been there than are counted.
     pub(super) const fn is_full(&self) -> bool {
         matches!(self.set, Set::Full(_))

@@ -53,35 +53,39 @@ impl Leg {
     }
 }
 
-/// A topic of one tap. What every message touches are two lines of the cache: the beginning, and
-/// the leg of its way.
+/// A topic of one tap. What a message to the broker touches are two lines of the cache, and
+/// mostly it is one for a message to a client.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct Topic {
     /// Of tap and name. Topics are told apart by it: with a key that nobody knows, two of the
     /// hundred thousand are the same once in a billion captures.
     hash: u64,
-    /// Own codes that were found, a bit each.
-    found: u64,
     /// Who published and who received last: mostly the same one again. 0 is nobody.
     latest: PerWay<u64>,
     name: Box<[u8]>,
     keys: Option<Arc<Keys>>,
+    /// What most topics do without.
+    more: Option<Box<More>>,
+    /// Codes that were found, a bit each.
+    found: u32,
     tap: u16,
     /// Kinds of payloads seen, a bit each.
     kinds: u8,
-    legs: PerWay<Line>,
-    publishers: Members,
-    subscribers: Members,
+    /// The first message to the broker was seen: what the leg counts went that way.
+    published: bool,
+    leg: Leg,
+}
+
+/// What is known of a topic beyond messages of one client.
+#[derive(Debug, Default)]
+struct More {
+    /// Empty where there is one at most, which is the latest then.
+    members: PerWay<Members>,
     /// Messages with RETAIN to the broker since then.
     retained_since: Timestamp,
     retained: u64,
 }
-
-/// A [`Leg`] in a line of the cache of its own.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct Line(Leg);
 
 /// What a PUBLISH adds to its topic.
 #[derive(Clone, Copy, Debug)]
@@ -123,23 +127,38 @@ impl Topic {
     /// went to clients.
     #[must_use]
     pub const fn leg(&self) -> &Leg {
-        if self.legs.to_broker.0.messages > 0 {
-            &self.legs.to_broker.0
-        } else {
-            &self.legs.to_client.0
-        }
+        &self.leg
     }
 
     /// Different clients that published to it: exactly up to 64, then to about 3 %.
     #[must_use]
     pub fn publishers(&self) -> u64 {
-        self.publishers.count()
+        self.members(Towards::Broker)
     }
 
     /// Different clients that it was sent to, likewise.
     #[must_use]
     pub fn subscribers(&self) -> u64 {
-        self.subscribers.count()
+        self.members(Towards::Client)
+    }
+
+    fn members(&self, towards: Towards) -> u64 {
+        let several = self.more.as_ref().map(|more| more.members.get(towards));
+        match several {
+            Some(several) if !several.is_empty() => several.count(),
+            _ => u64::from(*self.latest.get(towards) != 0),
+        }
+    }
+
+    /// Publishers or subscribers could not all be told apart.
+    fn is_uncounted(&self) -> bool {
+        self.more.as_ref().is_some_and(|more| {
+            more.members.to_broker.is_full() || more.members.to_client.is_full()
+        })
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
     }
 
     /// What was found about it, in the order of the catalogue.
@@ -170,13 +189,14 @@ impl Topic {
     }
 
     pub(super) const fn has(&self, own: Own) -> bool {
-        self.found & (1 << own as u8) != 0
+        self.found & code_bit(own) != 0
     }
 
     /// Takes note of what was found; tells whether it was not known.
     pub(super) const fn note(&mut self, own: Own) -> bool {
+        debug_assert!(code_bit(own) != 0, "this code is not about a topic");
         let known = self.has(own);
-        self.found |= 1 << own as u8;
+        self.found |= code_bit(own);
         !known
     }
 
@@ -196,20 +216,32 @@ impl Topic {
     /// included.
     pub(super) fn count_retained(&mut self, time: Timestamp) -> u64 {
         const MINUTE: TimeDelta = TimeDelta::from_secs(60);
-        if self.retained == 0 || time - self.retained_since > MINUTE {
-            self.retained_since = time;
-            self.retained = 0;
+        let more = self.more();
+        if more.retained == 0 || time - more.retained_since > MINUTE {
+            more.retained_since = time;
+            more.retained = 0;
         }
-        self.retained = self.retained.saturating_add(1);
-        self.retained
+        more.retained = more.retained.saturating_add(1);
+        more.retained
     }
 
     #[inline]
     fn add(&mut self, message: &Addition, first_samples: u64, room: &mut usize) -> News {
         let to_broker = message.towards == Towards::Broker;
-        // What the broker passes on was looked into on its way there.
-        let is_source = to_broker || self.latest.to_broker == 0;
-        let leg = &mut self.legs.get_mut(message.towards).0;
+        let is_new = self.is_new(message, room);
+        // What the broker passes on was counted and looked into on its way there.
+        if self.published && !to_broker {
+            return News {
+                sample: false,
+                first_to_broker: false,
+                publisher: false,
+            };
+        }
+        if to_broker && !self.published {
+            self.published = true;
+            self.leg = Leg::default();
+        }
+        let leg = &mut self.leg;
         let before = leg.messages;
         if before == 0 {
             (leg.first, leg.last) = (message.time, message.time);
@@ -223,19 +255,28 @@ impl Topic {
             *count = count.saturating_add(1);
         }
         leg.retained = leg.retained.saturating_add(u64::from(message.retain));
-        let latest = self.latest.get_mut(message.towards);
-        let is_new = *latest != message.client && {
-            *latest = message.client;
-            let members = match message.towards {
-                Towards::Broker => &mut self.publishers,
-                Towards::Client => &mut self.subscribers,
-            };
-            members.insert(message.client, room)
-        };
         News {
-            sample: is_source && (before < first_samples || before.is_multiple_of(SAMPLE_EVERY)),
+            sample: before < first_samples || before.is_multiple_of(SAMPLE_EVERY),
             first_to_broker: to_broker && before == 0,
             publisher: to_broker && is_new,
+        }
+    }
+
+    /// Takes note of who published or received; tells whether it is certainly another one than
+    /// those before.
+    #[inline]
+    fn is_new(&mut self, message: &Addition, room: &mut usize) -> bool {
+        let latest = self.latest.get_mut(message.towards);
+        if *latest == message.client || message.client == 0 {
+            return false;
+        }
+        let before = std::mem::replace(latest, message.client);
+        before == 0 || {
+            let members = self.more().members.get_mut(message.towards);
+            if members.is_empty() {
+                members.insert(before, room);
+            }
+            members.insert(message.client, room)
         }
     }
 }
@@ -290,6 +331,17 @@ const KINDS: [PayloadKind; 5] = [
     PayloadKind::Binary,
 ];
 
+/// The bit of a code; none for those that are not about topics. Those that are, are the last ones
+/// of the catalogue.
+const fn code_bit(own: Own) -> u32 {
+    const FIRST: u8 = Own::LeadingSlash as u8;
+    const _: () = assert!(Own::ALL.len() - FIRST as usize <= 32);
+    match (own as u8).checked_sub(FIRST) {
+        Some(place) => 1 << place,
+        None => 0,
+    }
+}
+
 const fn bit(kind: PayloadKind) -> u8 {
     1 << kind as u8
 }
@@ -333,7 +385,10 @@ impl Topics {
             .guess(name_hash_within(u32::from(tap), name_hash));
         if let Some(topic) = found.and_then(|place| self.topics.get(place as usize)) {
             prefetch(&topic.hash);
-            prefetch(topic.legs.get(towards));
+            // Mostly counted on their way to the broker.
+            if towards == Towards::Broker {
+                prefetch(&topic.leg);
+            }
         }
     }
 
@@ -374,15 +429,13 @@ impl Topics {
             hash,
             name: name.into(),
             latest: PerWay::default(),
-            legs: PerWay::default(),
+            keys: None,
+            more: None,
             found: 0,
-            publishers: Members::default(),
-            subscribers: Members::default(),
             tap,
             kinds: 0,
-            keys: None,
-            retained_since: Timestamp::default(),
-            retained: 0,
+            published: false,
+            leg: Leg::default(),
         });
         self.index.insert(hash, index);
         Some(index)
@@ -406,8 +459,8 @@ impl Topics {
 
     /// Topics whose publishers or subscribers could not all be told apart.
     pub(super) fn uncounted(&self) -> u64 {
-        let is_full = |topic: &&Topic| topic.publishers.is_full() || topic.subscribers.is_full();
-        self.topics.iter().filter(is_full).count() as u64
+        let topics = self.topics.iter();
+        topics.filter(|topic| topic.is_uncounted()).count() as u64
     }
 }
 
@@ -470,6 +523,13 @@ mod tests {
             (&b"b"[..], 1, 0)
         );
         assert_eq!(b.leg().rate(), None);
+    }
+
+    /// What most topics take of memory.
+    #[test]
+    fn a_topic_is_two_lines_of_the_cache() {
+        assert_eq!((size_of::<Topic>(), align_of::<Topic>()), (128, 64));
+        assert_eq!(std::mem::offset_of!(Topic, leg), 64);
     }
 
     #[test]
