@@ -1,5 +1,7 @@
 //! What a connection's first bytes say it speaks.
 
+use std::hint::cold_path;
+
 /// Bytes of a CONNECT up to the end of its protocol name.
 const LONGEST: usize = 13;
 
@@ -20,6 +22,11 @@ pub(super) enum Guess {
 
 /// Looks at the first bytes of a stream.
 pub(super) fn guess(bytes: &[u8]) -> Guess {
+    // Nothing else begins as a CONNECT does.
+    if let Some((&CONNECT, rest)) = bytes.split_first() {
+        return connect(rest);
+    }
+    cold_path();
     if let [0x16, 0x03, 0..=4, ..] = bytes {
         return Guess::Tls;
     }
@@ -41,22 +48,19 @@ pub(super) fn guess(bytes: &[u8]) -> Guess {
     if BEGUN.iter().any(|start| start.starts_with(bytes)) {
         return Guess::Open;
     }
-    connect(bytes)
+    Guess::Other
 }
+
+/// The first byte of a CONNECT (3.1.1 section 3.1.1).
+const CONNECT: u8 = 0x10;
 
 /// Shortest remaining length of a CONNECT: ten bytes of variable header, and an empty client
 /// identifier (3.1.1 sections 3.1.2 and 3.1.3.1).
 const SHORTEST_CONNECT: u32 = 12;
 
-/// Follows fixed header and protocol name of a CONNECT as far as the bytes go. A packet too
+/// Follows remaining length and protocol name of a CONNECT as far as the bytes go. A packet too
 /// short to be one is none: so none can end before its name has told.
-fn connect(bytes: &[u8]) -> Guess {
-    let Some((&first, rest)) = bytes.split_first() else {
-        return Guess::Open;
-    };
-    if first != 0x10 {
-        return Guess::Other;
-    }
+fn connect(rest: &[u8]) -> Guess {
     let Some(last) = rest.iter().take(4).position(|byte| byte & 0x80 == 0) else {
         return if rest.len() < 4 {
             Guess::Open

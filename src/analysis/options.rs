@@ -1,6 +1,7 @@
 //! What a user asks of the pipeline.
 
 use std::fmt;
+use std::hint::cold_path;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -117,7 +118,10 @@ impl Selection {
     #[inline]
     pub fn connection(&self, state: &ConnectionState) -> bool {
         // Who is asked for nobody in particular need not look up the identifier.
-        self.client_id.is_none() || self.client(state.client_id())
+        self.client_id.is_none() || {
+            cold_path();
+            self.client(state.client_id())
+        }
     }
 
     /// Whether a message is wanted.

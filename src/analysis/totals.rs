@@ -1,6 +1,7 @@
 //! Counts and delays of the whole capture. Two totals of disjoint connections merge into one.
 
 use std::collections::BTreeMap;
+use std::hint::cold_path;
 
 use crate::delivery::{Basis, DeliveryOutcome, DeliveryRecord};
 use crate::mqtt::PacketType;
@@ -25,6 +26,17 @@ pub struct DeliveryCounts {
     pub lost: u64,
     /// Expected messages that can be decided: delivered, late and lost ones, each once.
     pub decided: u64,
+}
+
+/// Counts one more of a key.
+pub(super) fn count_one<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K) {
+    match counts.get_mut(&key) {
+        Some(count) => *count = count.saturating_add(1),
+        None => {
+            cold_path();
+            counts.insert(key, 1);
+        }
+    }
 }
 
 /// What a pipeline counted.
@@ -108,8 +120,7 @@ impl Totals {
             .checked_sub(1)
             .and_then(|i| self.exchanges.get_mut(i))
         {
-            let count = counts.entry(outcome).or_default();
-            *count = count.saturating_add(1);
+            count_one(counts, outcome);
         }
     }
 

@@ -33,12 +33,23 @@ type Names = HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>;
 pub(super) struct Brokers {
     index: HashMap<(u16, Endpoint), u32, foldhash::fast::RandomState>,
     pub(super) slab: Slab<Broker>,
+    /// The one that was entered last: most captures have one only.
+    latest: Option<((u16, Endpoint), u32)>,
     serials: u32,
 }
 
 impl Brokers {
     /// Finds or makes a broker, for one more connection or party.
     pub(super) fn enter(&mut self, key: (u16, Endpoint)) -> u32 {
+        let place = match self.latest {
+            Some((latest, place)) if latest == key => place,
+            _ => self.find_or_make(key),
+        };
+        self.hold(place);
+        place
+    }
+
+    fn find_or_make(&mut self, key: (u16, Endpoint)) -> u32 {
         let place = if let Some(&place) = self.index.get(&key) {
             place
         } else {
@@ -55,7 +66,7 @@ impl Brokers {
             self.index.insert(key, place);
             place
         };
-        self.hold(place);
+        self.latest = Some((key, place));
         place
     }
 
@@ -73,6 +84,7 @@ impl Brokers {
         };
         broker.refs = broker.refs.saturating_sub(1);
         if broker.refs == 0 {
+            self.latest = None;
             self.index.remove(&broker.key);
             self.slab.remove(place);
         }

@@ -314,13 +314,13 @@ impl Filters {
         }
     }
 
-    /// The receivers of a topic, in the order of their places.
-    pub(super) fn receivers(&mut self, topic: &[u8], receivers: &mut Vec<Receiver>) {
+    /// The receivers of a topic, in the order of their places; `hash` is its [`name_hash`].
+    pub(super) fn receivers(&mut self, topic: &[u8], hash: u64, receivers: &mut Vec<Receiver>) {
         receivers.clear();
         if topic.is_empty() {
             return;
         }
-        let exact = self.find_exact(name_hash(topic));
+        let exact = self.find_exact(hash);
         if let Some(exact) = exact.and_then(|place| self.exact.get(place)) {
             exact
                 .parties
@@ -446,7 +446,7 @@ mod tests {
                 }
             }
             let mut receivers = Vec::new();
-            tree.receivers(topic.as_bytes(), &mut receivers);
+            tree.receivers(topic.as_bytes(), name_hash(topic.as_bytes()), &mut receivers);
             let found: Vec<_> = receivers.iter().map(|r| (r.party, r.copies)).collect();
             prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
             for (filter, party) in &left {

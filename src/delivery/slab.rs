@@ -51,6 +51,7 @@ impl<T> Slab<T> {
         self.places.len().saturating_sub(self.free.len())
     }
 
+    #[inline]
     pub(super) fn insert(&mut self, value: T) -> u32 {
         if let Some(place) = self.free.pop() {
             if let Some(slot) = self.places.get_mut(place as usize) {

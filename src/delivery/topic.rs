@@ -147,14 +147,20 @@ impl Topics {
         }
     }
 
-    /// Brings the receivers of a topic up to date.
+    /// Brings the receivers of a topic up to date. It is given with its
+    /// [`name_hash`](crate::mqtt::topic::name_hash).
     #[inline]
-    pub(super) fn renew(&mut self, place: u32, name: &[u8], filters: &mut Filters) -> Option<()> {
+    pub(super) fn renew(
+        &mut self,
+        place: u32,
+        (name, name_hash): (&[u8], u64),
+        filters: &mut Filters,
+    ) -> Option<()> {
         let topic = self.slab.get_mut(place)?;
         let generation = filters.generation(&topic.watched);
         if topic.generation != generation {
             topic.generation = generation;
-            filters.receivers(name, &mut self.gathered);
+            filters.receivers(name, name_hash, &mut self.gathered);
             // What changed elsewhere below the same wildcard changes nothing here.
             if *topic.receivers != *self.gathered {
                 topic.receivers = self.gathered.as_slice().into();

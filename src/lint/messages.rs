@@ -1,5 +1,7 @@
 //! What PUBLISH packets show of their topics and payloads.
 
+use std::hint::cold_path;
+
 use crate::mqtt::Publish;
 use crate::payload::Keys;
 use crate::session::Towards;
@@ -47,6 +49,7 @@ impl Linter {
             sink,
         };
         if is_new && !topic::is_plain(name, thresholds) {
+            cold_path();
             for own in topic::form(name, thresholds) {
                 report.about(topic, own, |_| {});
             }
@@ -65,6 +68,7 @@ impl Linter {
         if publish.retain && seen.towards == Towards::Broker && length > 0 {
             let count = topic.count_retained(seen.times.first);
             if count > thresholds.retained_per_minute {
+                cold_path();
                 report.about(topic, Own::VolatileRetained, |draft| {
                     draft.say(format_args!("{count} retained messages within a minute"));
                 });

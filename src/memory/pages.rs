@@ -1,5 +1,7 @@
 //! A vector that grows by pages, and whose values stay where they are.
 
+use std::hint::cold_path;
+
 /// Values in one page.
 const PAGE: usize = 256;
 
@@ -33,15 +35,19 @@ impl<T> Pages<T> {
         self.pages.is_empty()
     }
 
-    /// Adds one at the end.
+    /// Adds one at the end. It is made in its place where this stands where it is called.
+    #[inline]
     pub fn push(&mut self, value: T) {
         match self.pages.last_mut() {
             Some(last) if last.len() < PAGE => last.push(value),
             last => {
+                cold_path();
                 // The first page grows as any vector does: most tables stay small.
-                let mut page = last.map_or_else(Vec::new, |_| Vec::with_capacity(PAGE));
-                page.push(value);
+                let page = last.map_or_else(Vec::new, |_| Vec::with_capacity(PAGE));
                 self.pages.push(page);
+                if let Some(page) = self.pages.last_mut() {
+                    page.push(value);
+                }
             }
         }
     }

@@ -180,6 +180,9 @@ fn look(sample: &Sample<'_>, limit: usize) -> Option<PayloadKind> {
 /// or a `text/…` that is no text.
 #[must_use]
 pub fn contradicts_content_type(sample: &Sample<'_>, kind: PayloadKind) -> bool {
+    if sample.content_type.is_none() {
+        return false;
+    }
     let is_text_type = || {
         sample.media_type().is_some_and(|name| {
             name.get(..5)

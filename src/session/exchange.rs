@@ -1,6 +1,7 @@
 //! QoS 1 and QoS 2 exchanges in flight, keyed by who started them and the packet identifier.
 
 use std::collections::HashMap;
+use std::hint::cold_path;
 
 use crate::memory::prefetch;
 use crate::time::Timestamp;
@@ -171,6 +172,7 @@ impl InFlight {
             *place = exchange;
             return index;
         }
+        cold_path();
         self.exchanges.push(exchange);
         u32::try_from(self.exchanges.len().saturating_sub(1)).unwrap_or(u32::MAX)
     }
@@ -217,6 +219,7 @@ impl Exchanges {
     #[inline]
     pub(super) fn find(&self, packet_id: u16) -> Option<u32> {
         if let Some(many) = &self.many {
+            cold_path();
             return many.get(&packet_id).copied();
         }
         let known = self.packet_ids.iter().zip(&self.indexes);
@@ -240,9 +243,11 @@ impl Exchanges {
         match (&mut self.many, places.find(|(known, _)| **known == 0)) {
             (None, Some((known, place))) => (*known, *place) = (packet_id, index),
             (Some(many), _) => {
+                cold_path();
                 many.insert(packet_id, index);
             }
             (None, None) => {
+                cold_path();
                 let mut many: Box<HashMap<_, _, _>> = Box::new(self.drain().collect());
                 many.insert(packet_id, index);
                 self.many = Some(many);
@@ -253,6 +258,7 @@ impl Exchanges {
     #[inline]
     pub(super) fn remove(&mut self, packet_id: u16) -> Option<u32> {
         if let Some(many) = &mut self.many {
+            cold_path();
             let index = many.remove(&packet_id);
             if many.is_empty() {
                 self.many = None;

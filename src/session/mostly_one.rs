@@ -58,7 +58,7 @@ impl<K: Ord, V> MostlyOne<K, V> {
     /// Puts an entry beside the only one.
     #[cold]
     fn add(&mut self, key: K, value: V) {
-        let mut more = SmallMap::default();
+        let mut more = SmallMap::with_room(2);
         if let Self::One((known, before)) = std::mem::take(self) {
             more.insert(known, before);
         }

@@ -1,5 +1,7 @@
 //! One packet after the other: what it changes in its connection, and which rules it breaks.
 
+use std::hint::cold_path;
+
 use crate::mqtt::{
     Acknowledgment, Connack, Connect, Evidence, Packet, PacketType, PropertyId, ProtocolLevel,
     Publish, Suback, Unsuback, level_evidence_prefix,
@@ -64,6 +66,7 @@ impl ConnectionState {
         };
         let allowed = TimeDelta::from_millis(i64::from(seconds).saturating_mul(1500));
         if now - before > allowed {
+            cold_path();
             self.keep_alive_violations = self.keep_alive_violations.saturating_add(1);
         }
     }
@@ -128,6 +131,7 @@ impl Sessions {
                 let earlier = self.publish(state, received, publish, &mut violations, observer);
                 repeated = earlier.is_some();
                 if let Some(earlier) = earlier {
+                    cold_path();
                     (tag, transmissions) = (earlier.tag, earlier.transmissions);
                 }
             }
@@ -239,6 +243,7 @@ impl Sessions {
             violations.insert_if(marked, SessionViolation::SubscriptionIdentifierFromClient);
         }
         if towards == Towards::Client && state.subscriptions.has_identifiers() {
+            cold_path();
             let missing = state.lacks_identifier(publish);
             violations.insert_if(missing, SessionViolation::SubscriptionIdentifierMissing);
         }

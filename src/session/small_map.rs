@@ -3,6 +3,7 @@
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
+use std::hint::cold_path;
 
 /// Most entries of the list.
 const FEW: usize = 8;
@@ -28,6 +29,11 @@ impl<K: Ord, V> SmallMap<K, V> {
         self.len() == 0
     }
 
+    /// Nothing yet, with memory for a few entries.
+    pub fn with_room(entries: usize) -> Self {
+        Self::Few(Vec::with_capacity(entries.min(FEW)))
+    }
+
     /// How many entries.
     pub fn len(&self) -> usize {
         match self {
@@ -40,7 +46,10 @@ impl<K: Ord, V> SmallMap<K, V> {
     pub fn contains_key(&self, key: &K) -> bool {
         match self {
             Self::Few(few) => position(few, key).is_ok(),
-            Self::Many(many) => many.contains_key(key),
+            Self::Many(many) => {
+                cold_path();
+                many.contains_key(key)
+            }
         }
     }
 
@@ -51,7 +60,10 @@ impl<K: Ord, V> SmallMap<K, V> {
                 let index = position(few, key).ok()?;
                 few.get(index).map(|(_, value)| value)
             }
-            Self::Many(many) => many.get(key),
+            Self::Many(many) => {
+                cold_path();
+                many.get(key)
+            }
         }
     }
 
@@ -62,7 +74,10 @@ impl<K: Ord, V> SmallMap<K, V> {
                 let index = position(few, key).ok()?;
                 few.get_mut(index).map(|(_, value)| value)
             }
-            Self::Many(many) => many.get_mut(key),
+            Self::Many(many) => {
+                cold_path();
+                many.get_mut(key)
+            }
         }
     }
 
@@ -76,16 +91,20 @@ impl<K: Ord, V> SmallMap<K, V> {
                     }
                 }
                 Err(index) if few.len() < FEW => {
-                    few.reserve_exact(1);
+                    if few.len() == few.capacity() {
+                        few.reserve_exact(1);
+                    }
                     few.insert(index, (key, value));
                 }
                 Err(_) => {
+                    cold_path();
                     let mut many: BTreeMap<K, V> = std::mem::take(few).into_iter().collect();
                     many.insert(key, value);
                     *self = Self::Many(many);
                 }
             },
             Self::Many(many) => {
+                cold_path();
                 many.insert(key, value);
             }
         }
@@ -103,7 +122,10 @@ impl<K: Ord, V> SmallMap<K, V> {
                     .ok()?;
                 Some(few.remove(index).1)
             }
-            Self::Many(many) => many.remove(key),
+            Self::Many(many) => {
+                cold_path();
+                many.remove(key)
+            }
         }
     }
 
@@ -111,7 +133,10 @@ impl<K: Ord, V> SmallMap<K, V> {
     pub fn clear(&mut self) {
         match self {
             Self::Few(few) => few.clear(),
-            Self::Many(_) => *self = Self::default(),
+            Self::Many(_) => {
+                cold_path();
+                *self = Self::default();
+            }
         }
     }
 
@@ -130,7 +155,10 @@ impl<K: Ord, V> SmallMap<K, V> {
     pub fn for_each(&self, mut each: impl FnMut(&K, &V)) {
         match self {
             Self::Few(few) => few.iter().for_each(|(key, value)| each(key, value)),
-            Self::Many(many) => many.iter().for_each(|(key, value)| each(key, value)),
+            Self::Many(many) => {
+                cold_path();
+                many.iter().for_each(|(key, value)| each(key, value));
+            }
         }
     }
 
@@ -152,7 +180,10 @@ impl<K: Ord, V> SmallMap<K, V> {
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         let (few, many) = match self {
             Self::Few(few) => (Some(few.iter().map(|(key, value)| (key, value))), None),
-            Self::Many(many) => (None, Some(many.iter())),
+            Self::Many(many) => {
+                cold_path();
+                (None, Some(many.iter()))
+            }
         };
         few.into_iter().flatten().chain(many.into_iter().flatten())
     }

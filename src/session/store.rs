@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::BuildHasher;
+use std::hint::cold_path;
 use std::num::NonZeroU64;
 
 use crate::memory::{Index, Pages, prefetch};
@@ -152,6 +153,9 @@ impl Away {
         self.count = self.count.saturating_sub(1);
     }
 }
+
+/// At the end so many sessions are asked for before they are looked at.
+const AHEAD: usize = 8;
 
 /// All sessions, and what the connections share.
 #[derive(Debug)]
@@ -303,11 +307,7 @@ impl Sessions {
         if session.away.take().is_some() {
             self.away.came_back();
         }
-        let discarded = if present {
-            None
-        } else {
-            self.waiting.remove(&slot)
-        };
+        let discarded = if present { None } else { self.unpark(slot) };
         state.session = Some(slot);
         if let (true, Some(displaced)) = (present, displaced) {
             self.displaced.push(displaced);
@@ -358,13 +358,18 @@ impl Sessions {
             holder: None,
             away: None,
         };
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            u32::try_from(self.slots.len().saturating_sub(1)).unwrap_or(u32::MAX)
-        });
-        if let Some(place) = self.slots.get_mut(slot as usize) {
-            *place = Some(session);
-        }
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                if let Some(place) = self.slots.get_mut(slot as usize) {
+                    *place = Some(session);
+                }
+                slot
+            }
+            None => {
+                self.slots.push(Some(session));
+                u32::try_from(self.slots.len().saturating_sub(1)).unwrap_or(u32::MAX)
+            }
+        };
         self.id_bytes = self.id_bytes.saturating_add(key.client_id.len());
         if let Some(hash) = known {
             self.index.insert(hash, slot);
@@ -394,7 +399,12 @@ impl Sessions {
         self.index.remove(session.hash, slot);
         self.id_bytes = self.id_bytes.saturating_sub(session.key.client_id.len());
         self.free.push(slot);
-        if let Some(parked) = self.waiting.remove(&slot) {
+        self.report(slot, &session, observer);
+    }
+
+    #[inline]
+    fn report<O: Observer>(&mut self, slot: u32, session: &Session, observer: &mut O) {
+        if let Some(parked) = self.unpark(slot) {
             self.report_parked(session.key.tap, parked, observer);
         }
         observer.session(&SessionRecord {
@@ -413,6 +423,16 @@ impl Sessions {
             keep_alive_violations: session.keep_alive_violations,
             will_published: session.will_published,
         });
+    }
+
+    /// Takes what waits for the client of a session.
+    #[inline]
+    fn unpark(&mut self, slot: u32) -> Option<Parked> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        cold_path();
+        self.waiting.remove(&slot)
     }
 
     /// Reports exchanges that waited for their client, which did not come back for them.
@@ -595,9 +615,19 @@ impl Sessions {
             .filter_map(|(session, slot)| Some((session.as_ref()?.number, slot)))
             .collect();
         slots.sort_unstable_by_key(|&(number, _)| number);
-        for (_, slot) in slots {
-            self.end(slot, observer);
-        }
+        // Finding out what is still of use takes longer than to forget all of it.
+        let sessions = std::mem::take(&mut self.slots);
+        (self.index, self.free, self.id_bytes) = (Index::default(), Vec::new(), 0);
         self.away = Away::default();
+        for (index, &(_, slot)) in slots.iter().enumerate() {
+            if let Some(&(_, ahead)) = slots.get(index.saturating_add(AHEAD))
+                && let Some(session) = sessions.get(ahead as usize)
+            {
+                prefetch(session);
+            }
+            if let Some(Some(session)) = sessions.get(slot as usize) {
+                self.report(slot, session, observer);
+            }
+        }
     }
 }

@@ -127,17 +127,24 @@ impl Subscriptions {
     /// None any more, in the same memory.
     pub(super) fn clear(&mut self) {
         let Self {
-            mut active,
-            mut unsubscribing,
-            ..
-        } = std::mem::take(self);
+            active,
+            by_filter,
+            subscribing,
+            unsubscribing,
+            next,
+            bytes,
+            identified,
+            changed,
+            granted,
+            dropped,
+        } = self;
         active.clear();
         unsubscribing.clear();
-        *self = Self {
-            active,
-            unsubscribing,
-            ..Self::default()
-        };
+        *by_filter = None;
+        *subscribing = MostlyOne::default();
+        (*next, *bytes) = (0, 0);
+        (*identified, *changed) = (false, false);
+        (*granted, *dropped) = (0, 0);
     }
 
     /// Asks for the first ones.

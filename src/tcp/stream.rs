@@ -5,6 +5,7 @@
 //! hole is copied, into a bounded store, until the hole is filled or given up.
 
 use std::collections::BTreeMap;
+use std::hint::cold_path;
 
 use crate::time::{TimeDelta, Timestamp};
 use crate::wire::Segment;
@@ -98,6 +99,7 @@ pub(super) struct HalfStream {
 impl HalfStream {
     /// The counters of what does not happen with every segment.
     pub(super) fn rare(&mut self) -> &mut StreamStatistics {
+        cold_path();
         self.rare.get_or_insert_default()
     }
 
@@ -122,6 +124,7 @@ impl HalfStream {
         } else if self.next.is_none()
             || (!self.anchored && self.offset == 0 && segment.payload_length > 0)
         {
+            cold_path();
             // Mid-stream: nothing was delivered yet, so the first data seen is the beginning
             // (what stood here could have been a keep-alive probe's number, one too low).
             self.next = Some(sequence);
@@ -250,9 +253,10 @@ impl HalfStream {
 
     /// Memory that what waits takes.
     pub(super) fn held(&self) -> u64 {
-        self.backlog
-            .as_ref()
-            .map_or(0, |backlog| backlog.footprint())
+        self.backlog.as_ref().map_or(0, |backlog| {
+            cold_path();
+            backlog.footprint()
+        })
     }
 
     /// Moves the stream on by `length` bytes.

@@ -1,5 +1,7 @@
 //! Connections, sessions and subscriptions, as far as the matching needs them.
 
+use std::hint::cold_path;
+
 use crate::memory::prefetch;
 use crate::mqtt::topic::{SharedFilter, name_hash, name_hash_within};
 use crate::mqtt::{Packet, ProtocolLevel};
@@ -38,6 +40,7 @@ impl Deliveries {
             return index;
         }
         if self.slots.len() <= index {
+            cold_path();
             self.slots.resize(index.saturating_add(1), Slot::EMPTY);
         }
         let broker = self.brokers.enter((state.facts.tap, state.facts.broker));
@@ -156,6 +159,7 @@ impl Deliveries {
         let place = match state.client_id() {
             Some(id) if !id.is_empty() => self.parties.add(slot.broker, state.facts.tap, id, false),
             _ => {
+                cold_path();
                 let name = state.facts.client.to_string();
                 self.parties
                     .add(slot.broker, state.facts.tap, name.as_bytes(), false)

@@ -2,6 +2,8 @@
 
 use std::hash::BuildHasher;
 
+use std::hint::cold_path;
+
 use crate::mqtt::topic::name_hash_within;
 use crate::session::{PacketTimes, Tag, Towards};
 use crate::time::Timestamp;
@@ -41,11 +43,13 @@ impl Deliveries {
         };
         let broker = self.brokers.slab.get(slot.broker)?;
         let uncertain = broker.uncertain > 0;
-        let hash = name_hash_within(broker.serial, seen.topic_hash);
-        let Some(topic_place) = self.topic(slot.broker, hash, name) else {
+        let serial = broker.serial;
+        let Some(topic_place) = self.topic(slot.broker, name, seen.topic_hash) else {
+            cold_path();
             self.dropped.not_followed += 1;
             return None;
         };
+        let hash = name_hash_within(serial, seen.topic_hash);
         let key = self.key(hash, length, seen.payload_hash);
         let topic = self.topics.slab.get(topic_place)?;
         if topic.receivers.is_empty() && !uncertain {
@@ -66,11 +70,13 @@ impl Deliveries {
     }
 
     /// The place of a topic with its present receivers; `None` where there is no room for it.
-    pub(super) fn topic(&mut self, broker: u32, hash: u64, name: &[u8]) -> Option<u32> {
-        let filters = &mut self.brokers.slab.get_mut(broker)?.filters;
+    pub(super) fn topic(&mut self, broker: u32, name: &[u8], name_hash: u64) -> Option<u32> {
+        let broker = self.brokers.slab.get_mut(broker)?;
+        let hash = name_hash_within(broker.serial, name_hash);
+        let filters = &mut broker.filters;
         let bounds = (self.limits.topics, self.limits.topic_bytes);
         let place = self.topics.find_or_make(hash, name, filters, bounds)?;
-        self.topics.renew(place, name, filters)?;
+        self.topics.renew(place, (name, name_hash), filters)?;
         Some(place)
     }
 

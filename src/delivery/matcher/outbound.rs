@@ -2,7 +2,7 @@
 
 use crate::mqtt::Altered;
 use crate::mqtt::topic::name_hash_within;
-use crate::session::{ConnectionState, PacketTimes, Tag};
+use crate::session::{PacketTimes, Tag};
 use crate::time::{TimeDelta, Timestamp};
 
 use super::super::message::{Expectation, Message, Origin, Stage, prefix};
@@ -47,7 +47,7 @@ impl Deliveries {
             return self.pair_or_observe(to, found, None, observer);
         };
         let hash = name_hash_within(serial, seen.topic_hash);
-        if seen.publish.retain && !self.may_be_retained_copy(slot, place, hash, name, seen.state) {
+        if seen.publish.retain && !self.may_be_retained_copy(slot, place, name, seen) {
             // [MQTT-3.3.1-8, -9; 3.1.1] a retained message, sent because of a new subscription.
             return None;
         }
@@ -78,14 +78,13 @@ impl Deliveries {
         &mut self,
         slot: Slot,
         place: u32,
-        hash: u64,
         name: &[u8],
-        state: &ConnectionState,
+        seen: &Seen<'_>,
     ) -> bool {
-        if !state.level.is_v5() {
+        if !seen.state.level.is_v5() {
             return false;
         }
-        let topic = self.topic(slot.broker, hash, name);
+        let topic = self.topic(slot.broker, name, seen.topic_hash);
         let Some(topic) = topic.and_then(|topic| self.topics.slab.get(topic)) else {
             return false;
         };

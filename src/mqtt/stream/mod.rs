@@ -13,6 +13,8 @@ mod search;
 #[cfg(test)]
 mod tests;
 
+use std::hint::cold_path;
+
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{
@@ -43,6 +45,9 @@ impl Default for StreamLimits {
 /// How much of an unfinished packet stays when memory is short: most fields of most packets, and
 /// little in each of very many streams.
 const BEGINNING: usize = 256;
+
+/// How many times the bytes that came of a packet may be reserved for all of it.
+const GROWTH: usize = 4;
 
 /// Bytes to be framed, and where they come from.
 #[derive(Clone, Copy, Debug)]
@@ -186,11 +191,11 @@ impl<M> Unfinished<M> {
         let room = limit.saturating_sub(self.body.len());
         let (kept, beyond) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
         if self.body.capacity() == 0 {
-            // A short packet is put together where it is; nobody gets memory for declaring a long
-            // one.
+            // Most packets are put together where they are; nobody gets much memory for declaring
+            // a long one.
             let whole = self.header.remaining_length as usize;
-            self.body
-                .reserve_exact(kept.len().max(whole.min(BEGINNING)));
+            let begun = kept.len().saturating_mul(GROWTH).max(BEGINNING);
+            self.body.reserve_exact(kept.len().max(whole.min(begun)));
         }
         self.body.extend_from_slice(kept);
         if beyond.is_empty() {
@@ -259,7 +264,10 @@ impl<M: Copy> PacketStream<M> {
     #[must_use]
     pub fn buffered(&self) -> usize {
         let Some(rest) = &self.rest else { return 0 };
-        let search = rest.search.as_ref().map_or(0, |search| search.buffered());
+        let search = rest.search.as_ref().map_or(0, |search| {
+            cold_path();
+            search.buffered()
+        });
         rest.body.len().saturating_add(search)
     }
 
