@@ -137,11 +137,8 @@ impl Core {
             slots,
             options,
             sessions,
-            totals,
+            ledger,
             scratches,
-            deliveries,
-            messages,
-            missed,
             ..
         } = self;
         let Some(Slot::Mqtt(flow)) = slots.get_mut(tcp.slot()) else {
@@ -154,12 +151,9 @@ impl Core {
         let mut kept = 0_isize;
         let mut tee = Tee {
             wanted: options.selection.connection(&flow.state),
-            totals,
+            ledger,
             selection: &options.selection,
             observer,
-            deliveries: deliveries.as_mut(),
-            messages,
-            missed,
         };
         let keys = options.keys();
         Carrier::take(
@@ -238,7 +232,7 @@ impl Core {
                 .filter(|_| spoke)
             {
                 flow.state.lost_packets(towards);
-                if let Some(deliveries) = &mut self.deliveries {
+                if let Some(deliveries) = &mut self.ledger.deliveries {
                     deliveries.gap(&flow.state, towards, mark.first_seen);
                 }
             }

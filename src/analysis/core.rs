@@ -1,5 +1,7 @@
 //! From the events of TCP connections to those of MQTT.
 
+use std::hint::cold_path;
+
 use crate::delivery::{Deliveries, TopicHint};
 use crate::memory::prefetch;
 use crate::mqtt::stream::Input;
@@ -13,8 +15,8 @@ use super::missed::MissedFrames;
 use super::options::{Options, Transport};
 use super::packets::{frame_packets, lose};
 use super::ports::PortTraffic;
-use super::tee::{Matched, Tee};
-use super::totals::Totals;
+use super::tee::{LeadingTopic, Ledger, Matched, Tee};
+use super::totals::{Totals, count_one};
 use super::{BytesEvent, ConnectionEvent, GapEvent, Observer, Vantage};
 
 /// How many connections' memory is kept for the next ones.
@@ -29,10 +31,7 @@ pub(super) struct Core {
     #[allow(clippy::vec_box, reason = "what is spare keeps its place in memory")]
     spare: Vec<Box<MqttFlow>>,
     pub(super) sessions: Sessions,
-    pub(super) deliveries: Option<Deliveries>,
-    /// PUBLISH packets told of.
-    pub(super) messages: u64,
-    pub(super) totals: Totals,
+    pub(super) ledger: Ledger,
     pub(super) other: PortTraffic,
     /// Bytes of unfinished packets in all streams together.
     pub(super) buffered: usize,
@@ -41,7 +40,6 @@ pub(super) struct Core {
     /// Bytes that wait in what carries MQTT, on all connections together.
     pub(super) carried: usize,
     pub(super) scratches: Scratches,
-    pub(super) missed: MissedFrames,
 }
 
 impl Core {
@@ -51,32 +49,35 @@ impl Core {
             slots: Vec::new(),
             spare: Vec::new(),
             sessions: Sessions::new(options.session),
-            deliveries: options
-                .matching
-                .then(|| Deliveries::new(options.deadline, options.delivery)),
-            messages: 0,
-            totals: Totals::default(),
+            ledger: Ledger {
+                totals: Totals::default(),
+                deliveries: options
+                    .matching
+                    .then(|| Deliveries::new(options.deadline, options.delivery)),
+                messages: 0,
+                missed: MissedFrames::default(),
+                leading: LeadingTopic::default(),
+            },
             other: PortTraffic::default(),
             buffered: 0,
             limited_streams: 0,
             carried: 0,
             scratches: Scratches::default(),
-            missed: MissedFrames::default(),
             options,
         }
     }
 
     /// Time goes on.
     pub(super) fn tick<O: Observer>(&mut self, now: Timestamp, observer: &mut O) {
-        self.missed.reach(now);
+        self.ledger.missed.reach(now);
         let mut matched = Matched {
-            totals: &mut self.totals,
+            totals: &mut self.ledger.totals,
             selection: &self.options.selection,
             observer,
-            missed: &self.missed,
+            missed: &self.ledger.missed,
             wills: Vec::new(),
         };
-        if let Some(deliveries) = &mut self.deliveries {
+        if let Some(deliveries) = &mut self.ledger.deliveries {
             deliveries.tick(now, &mut matched);
         }
         for slot in matched.wills {
@@ -99,7 +100,7 @@ impl Core {
             flow.touch();
         }
         observer.touch_connection(slot);
-        if let Some(deliveries) = &self.deliveries {
+        if let Some(deliveries) = &self.ledger.deliveries {
             deliveries.touch(slot);
         }
     }
@@ -121,7 +122,7 @@ impl Core {
         }
         let towards = flow.roles.towards(direction);
         observer.touch(tap, towards, topic);
-        let deliveries = self.deliveries.as_ref()?;
+        let deliveries = self.ledger.deliveries.as_ref()?;
         deliveries.touch_message(slot, towards, topic)
     }
 
@@ -140,7 +141,7 @@ impl Core {
             }
         }
         observer.touch_closing(slot, step);
-        if let Some(deliveries) = &self.deliveries {
+        if let Some(deliveries) = &self.ledger.deliveries {
             deliveries.touch_closing(slot, step);
         }
     }
@@ -164,6 +165,7 @@ impl Core {
     fn open(&mut self, tcp: &Connection) {
         let index = tcp.slot();
         if self.slots.len() <= index {
+            cold_path();
             self.slots
                 .resize_with(index.saturating_add(1), Slot::default);
         }
@@ -217,6 +219,7 @@ impl Core {
         }
         let Slot::Mqtt(flow) = slot else { return };
         if flow.first_bytes.is_some() && !flow.opaque && !confirm(flow, chunk) {
+            cold_path();
             self.ignore(tcp.slot());
             return;
         }
@@ -226,13 +229,10 @@ impl Core {
         }
         let wanted = self.options.selection.connection(&flow.state);
         let mut tee = Tee {
-            totals: &mut self.totals,
+            ledger: &mut self.ledger,
             selection: &self.options.selection,
             wanted,
             observer,
-            deliveries: self.deliveries.as_mut(),
-            messages: &mut self.messages,
-            missed: &self.missed,
         };
         // The directions are handed on one by one, so one may be ahead of the other's hole.
         flow.state
@@ -288,12 +288,9 @@ impl Core {
         }
         let mut tee = Tee {
             wanted: self.options.selection.connection(&old.state),
-            totals: &mut self.totals,
+            ledger: &mut self.ledger,
             selection: &self.options.selection,
             observer,
-            deliveries: self.deliveries.as_mut(),
-            messages: &mut self.messages,
-            missed: &self.missed,
         };
         self.sessions.displace(&mut old.state, &mut tee);
     }
@@ -321,13 +318,10 @@ impl Core {
         }
         let wanted = self.options.selection.connection(&flow.state);
         let mut tee = Tee {
-            totals: &mut self.totals,
+            ledger: &mut self.ledger,
             selection: &self.options.selection,
             wanted,
             observer,
-            deliveries: self.deliveries.as_mut(),
-            messages: &mut self.messages,
-            missed: &self.missed,
         };
         let (kept, within_packet) = lose(
             flow,
@@ -380,20 +374,17 @@ impl Core {
         }
         let wanted = self.options.selection.connection(&flow.state);
         let mut tee = Tee {
-            totals: &mut self.totals,
+            ledger: &mut self.ledger,
             selection: &self.options.selection,
             wanted,
             observer,
-            deliveries: self.deliveries.as_mut(),
-            messages: &mut self.messages,
-            missed: &self.missed,
         };
         let ended = !matches!(end, EndReason::CaptureEnded | EndReason::Evicted);
         if ended {
             flow.state.silent_until(tcp.last);
         }
         self.sessions.close(&mut flow.state, ended, &mut tee);
-        if let Some(deliveries) = &mut tee.deliveries {
+        if let Some(deliveries) = &mut tee.ledger.deliveries {
             deliveries.closed(&flow.state, tcp.last, ended);
         }
         if !wanted {
@@ -447,10 +438,9 @@ impl Core {
 
     #[inline]
     fn count(&mut self, tcp: &Connection, flow: &MqttFlow) {
-        let totals = &mut self.totals;
+        let totals = &mut self.ledger.totals;
         totals.connections = totals.connections.saturating_add(1);
-        let transport = totals.transports.entry(flow.transport.name()).or_default();
-        *transport = transport.saturating_add(1);
+        count_one(&mut totals.transports, flow.transport.name());
         if let Some(stop) = flow.carrier.as_ref().and_then(|carrier| carrier.stopped()) {
             let unread = totals.unread.entry(stop.to_string()).or_default();
             *unread = unread.saturating_add(1);

@@ -1,11 +1,12 @@
 //! From the bytes of a stream to control packets, and to all that take one.
 
+use std::hint::cold_path;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::delivery::{Deliveries, Seen};
 use crate::lint;
 use crate::mqtt::stream::{Framed, Input, Output};
-use crate::mqtt::topic::name_hash;
 use crate::mqtt::{
     Acknowledgment, FixedHeader, Packet, PacketType, Parsed, Prefix, Violations, parse_into,
     parse_prefix,
@@ -69,7 +70,8 @@ impl<O: Observer> Work<'_, '_, O> {
     fn packet(&mut self, direction: Direction, found: &Found<'_>) {
         let mut towards = self.roles.towards(direction);
         if !self.roles.known && self.roles.settle(found.header.packet_type(), towards) {
-            if let Some(deliveries) = &mut self.tee.deliveries {
+            cold_path();
+            if let Some(deliveries) = &mut self.tee.ledger.deliveries {
                 deliveries.turned_around(self.state);
             }
             self.state.turn_around();
@@ -99,7 +101,7 @@ impl<O: Observer> Work<'_, '_, O> {
             return;
         }
         let packet_type = crate::mqtt::PacketType::from_first_byte(first_byte);
-        self.tee.totals.packet(packet_type, 0, true);
+        self.tee.ledger.totals.packet(packet_type, 0, true);
         self.tee.observer.bad_length(&BadLengthEvent {
             state: self.state,
             slot: self.slot,
@@ -179,6 +181,7 @@ pub(super) fn frame_packets<O: Observer>(
                     first,
                     last,
                 }) => {
+                    cold_path();
                     work.bad_length(direction, first_byte, &first, &last);
                     continue;
                 }
@@ -234,7 +237,7 @@ pub(super) fn lose<O: Observer>(
     let within_packet = stream.unfinished().is_some() || stream.at_boundary();
     if !within_packet {
         state.lost_packets(towards);
-        if let Some(deliveries) = &mut tee.deliveries {
+        if let Some(deliveries) = &mut tee.ledger.deliveries {
             deliveries.gap(state, towards, since);
         }
     }
@@ -303,15 +306,15 @@ fn packet<O: Observer>(
         Packet::Publish(publish) => state.topic(towards, publish),
         _ => None,
     };
-    let topic_hash = topic.map_or(0, name_hash);
+    let topic_hash = topic.map_or(0, |topic| tee.ledger.leading.hash_of(topic));
     let told = tee.wanted && (tee.selection.topic.is_none() || tee.selection.topic(topic));
     let mut message = None;
     let mut tag = None;
     match &parsed.packet {
         Packet::Publish(publish) => {
             if told {
-                *tee.messages = tee.messages.saturating_add(1);
-                message = Some(*tee.messages);
+                tee.ledger.messages = tee.ledger.messages.saturating_add(1);
+                message = Some(tee.ledger.messages);
             }
             let seen = Seen {
                 state,
@@ -335,12 +338,12 @@ fn packet<O: Observer>(
             });
         }
         Packet::Acknowledgment(acknowledgment) => {
-            if let (Some(deliveries), Some(tag)) = (&mut tee.deliveries, &taken.tag) {
+            if let (Some(deliveries), Some(tag)) = (&mut tee.ledger.deliveries, &taken.tag) {
                 acknowledged(deliveries, acknowledgment, tag, towards, times);
             }
         }
         other => {
-            if let Some(deliveries) = &mut tee.deliveries {
+            if let Some(deliveries) = &mut tee.ledger.deliveries {
                 deliveries.packet(state, other, times);
             }
         }
@@ -351,6 +354,7 @@ fn packet<O: Observer>(
         sessions.tag(state, towards, packet_id, tag);
     }
     if !told {
+        cold_path();
         return;
     }
     // The topic once more, since the state was changed meanwhile.
@@ -358,13 +362,14 @@ fn packet<O: Observer>(
         Packet::Publish(publish) => state.topic(towards, publish),
         _ => None,
     };
-    tee.totals
+    tee.ledger
+        .totals
         .packet(header.packet_type(), length, is_malformed);
     if let Packet::Publish(publish) = &parsed.packet {
-        tee.totals.publish(towards, publish.qos);
+        tee.ledger.totals.publish(towards, publish.qos);
     }
     if !(parsed.violations.is_empty() && violations.is_empty()) {
-        count_violations(tee.totals, parsed.violations, violations);
+        count_violations(&mut tee.ledger.totals, parsed.violations, violations);
     }
     tee.observer.packet(&PacketEvent {
         seen: lint::Seen {
@@ -401,6 +406,7 @@ fn acknowledged(
         (PacketType::Puback | PacketType::Pubrec, Towards::Client)
             if acknowledgment.reason_code.is_some_and(|code| code >= 0x80) =>
         {
+            cold_path();
             deliveries.refused(tag);
         }
         _ => {}

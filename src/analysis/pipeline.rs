@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::delivery::{Deliveries, DroppedDeliveries};
 use crate::frame::Frame;
-use crate::mqtt::topic::{leading_topic, name_hash};
 use crate::session::DroppedState;
 use crate::stream::tls::KeyLog;
 use crate::tcp::{Delivery, FlowHash, FlowTable, Quick, TableStatistics};
@@ -14,7 +13,7 @@ use crate::wire::{Dissection, Dissector, Segment, Skip, WireStatistics};
 use super::core::Core;
 use super::options::Options;
 use super::ports::PortTraffic;
-use super::tee::Tee;
+use super::tee::{LeadingTopic, Tee};
 use super::totals::Totals;
 use super::{CLOSING_STEPS, Observer};
 
@@ -61,7 +60,7 @@ impl Pipeline {
         let mut count = 0;
         frames.into_iter().for_each(|frame| {
             self.frames = self.frames.saturating_add(1);
-            self.core.missed.reach(frame.time);
+            self.core.ledger.missed.reach(frame.time);
             if self.frames.is_multiple_of(TICK_FRAMES) {
                 self.core.tick(frame.time, observer);
             }
@@ -117,10 +116,10 @@ impl Pipeline {
             }
         }
         let mut opening = 0;
-        let mut topics = [None; BATCH];
+        let mut topics = [LeadingTopic::default(); BATCH];
         for ((segment, flow), topic) in segments.iter().zip(&mut topics) {
-            *topic = leading_topic(segment.payload).map(name_hash);
-            if let Some(topic) = *topic {
+            *topic = LeadingTopic::of(segment.payload);
+            if let Some(topic) = topic.hash() {
                 observer.touch_index(segment.tap, topic);
             }
             match self.table.touch(flow) {
@@ -137,8 +136,8 @@ impl Pipeline {
         let (mut hints, mut hinted) = ([None; BATCH], 0);
         let (mut closing, mut closings) = ([0; BATCH], 0);
         // By now what leads further is there.
-        for ((segment, flow), topic) in segments.iter().zip(topics) {
-            if let Some(hash) = topic
+        for ((segment, flow), topic) in segments.iter().zip(&topics) {
+            if let Some(hash) = topic.hash()
                 && let Some((slot, direction)) = self.table.way(flow)
             {
                 let named = (segment.tap, hash);
@@ -163,12 +162,13 @@ impl Pipeline {
                 self.core.touch_closing(slot, step, observer);
             }
         }
-        if let Some(deliveries) = &self.core.deliveries {
+        if let Some(deliveries) = &self.core.ledger.deliveries {
             for hint in hints.iter().take(hinted).flatten() {
                 deliveries.touch_topic(hint);
             }
         }
-        for (segment, flow) in segments.iter() {
+        for ((segment, flow), topic) in segments.iter().zip(topics) {
+            self.core.ledger.leading = topic;
             match self.table.push_quick(segment, flow) {
                 Quick::Data(tcp, chunk) => self.core.data(tcp, &chunk, observer),
                 Quick::Nothing => {}
@@ -178,6 +178,8 @@ impl Pipeline {
                 }
             }
         }
+        // Their memory may be others' from now on.
+        self.core.ledger.leading = LeadingTopic::default();
     }
 
     /// Takes secrets of TLS connections: a whole key log, or part of one that goes on, in which
@@ -204,7 +206,7 @@ impl Pipeline {
     /// [unknown](crate::session::ExchangeOutcome::Unknown), and what was seen whole is marked as
     /// uncertain, since its first copy may be missing.
     pub fn missed_frames(&mut self, from: Timestamp, until: Timestamp) {
-        self.core.missed.add(from, until);
+        self.core.ledger.missed.add(from, until);
     }
 
     /// QoS 1 and 2 exchanges in flight.
@@ -216,7 +218,11 @@ impl Pipeline {
     /// Messages on their way to receivers, counted for each receiver.
     #[must_use]
     pub fn awaited_deliveries(&self) -> usize {
-        self.core.deliveries.as_ref().map_or(0, Deliveries::awaited)
+        self.core
+            .ledger
+            .deliveries
+            .as_ref()
+            .map_or(0, Deliveries::awaited)
     }
 
     /// The capture is over: everything that is open is reported.
@@ -224,13 +230,10 @@ impl Pipeline {
         hand_on(&mut self.table.finish(), &mut self.core, observer);
         let core = &mut self.core;
         let mut tee = Tee {
-            totals: &mut core.totals,
+            ledger: &mut core.ledger,
             selection: &core.options.selection,
             wanted: core.options.selection.client_id.is_none(),
             observer,
-            deliveries: core.deliveries.as_mut(),
-            messages: &mut core.messages,
-            missed: &core.missed,
         };
         tee.matched(&mut core.sessions, |deliveries, matched| {
             deliveries.finish(matched);
@@ -247,7 +250,7 @@ impl Pipeline {
     /// What was counted so far.
     #[must_use]
     pub const fn totals(&self) -> &Totals {
-        &self.core.totals
+        &self.core.ledger.totals
     }
 
     /// Counters of the link and network layer.
@@ -277,13 +280,13 @@ impl Pipeline {
     /// Whether messages are matched with their receivers.
     #[must_use]
     pub const fn matches(&self) -> bool {
-        self.core.deliveries.is_some()
+        self.core.ledger.deliveries.is_some()
     }
 
     /// What the matching of messages had to drop.
     #[must_use]
     pub fn dropped_deliveries(&self) -> DroppedDeliveries {
-        let deliveries = self.core.deliveries.as_ref();
+        let deliveries = self.core.ledger.deliveries.as_ref();
         deliveries.map_or_else(Default::default, |deliveries| *deliveries.dropped())
     }
 

@@ -1,6 +1,7 @@
 //! What is told of a capture, counted on its way, and only what is wanted.
 
 use crate::delivery::{self, Deliveries, DeliveryRecord};
+use crate::mqtt::topic::{leading_topic, name_hash};
 use crate::session::{
     self, ConnectionState, DelayKind, ExchangeRecord, Grant, SessionRecord, Sessions,
     SubscriptionRecord, Towards,
@@ -12,17 +13,72 @@ use super::missed::MissedFrames;
 use super::options::Selection;
 use super::totals::Totals;
 
+/// What all connections are counted and matched in.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    pub(super) totals: Totals,
+    pub(super) deliveries: Option<Deliveries>,
+    /// PUBLISH packets told of.
+    pub(super) messages: u64,
+    pub(super) missed: MissedFrames,
+    /// Of the segment that is being worked on.
+    pub(super) leading: LeadingTopic,
+}
+
+/// The topic that was found at the beginning of a segment's payload and hashed ahead of its
+/// packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LeadingTopic {
+    /// Where it stands; 0 for nowhere.
+    address: usize,
+    length: usize,
+    hash: u64,
+}
+
+impl LeadingTopic {
+    #[inline(always)]
+    pub(super) fn of(payload: &[u8]) -> Self {
+        leading_topic(payload).map_or_else(Self::default, |name| Self {
+            address: name.as_ptr().addr(),
+            length: name.len(),
+            hash: name_hash(name),
+        })
+    }
+
+    /// Its hash, where there is one.
+    #[inline]
+    pub(super) const fn hash(&self) -> Option<u64> {
+        if self.address == 0 {
+            None
+        } else {
+            Some(self.hash)
+        }
+    }
+
+    /// The [hash](name_hash) of a name in a packet. What stands in the same memory, while the
+    /// segment is worked on, is the same.
+    #[inline]
+    pub(super) fn hash_of(&self, name: &[u8]) -> u64 {
+        if self.address == name.as_ptr().addr() && self.length == name.len() {
+            self.hash
+        } else {
+            hash_of_other(name)
+        }
+    }
+}
+
+#[inline(never)]
+fn hash_of_other(name: &[u8]) -> u64 {
+    name_hash(name)
+}
+
 /// Passes records on, counted, and only the wanted ones.
 pub(super) struct Tee<'t, O> {
-    pub(super) totals: &'t mut Totals,
+    pub(super) ledger: &'t mut Ledger,
     pub(super) selection: &'t Selection,
     /// The connection that is being worked on is wanted.
     pub(super) wanted: bool,
     pub(super) observer: &'t mut O,
-    pub(super) deliveries: Option<&'t mut Deliveries>,
-    /// PUBLISH packets told of.
-    pub(super) messages: &'t mut u64,
-    pub(super) missed: &'t MissedFrames,
 }
 
 /// Passes what became of messages on, counted, and only of wanted ones.
@@ -57,13 +113,13 @@ impl<O: Observer> Tee<'_, O> {
         take: impl FnOnce(&mut Deliveries, &mut Matched<'_, O>) -> T,
     ) -> Option<T> {
         let mut matched = Matched {
-            totals: self.totals,
+            totals: &mut self.ledger.totals,
             selection: self.selection,
             observer: self.observer,
-            missed: self.missed,
+            missed: &self.ledger.missed,
             wills: Vec::new(),
         };
-        let result = take(self.deliveries.as_deref_mut()?, &mut matched);
+        let result = take(self.ledger.deliveries.as_mut()?, &mut matched);
         // Moving the list out, empty as it nearly always is, waits for all that was stored before.
         if !matched.wills.is_empty() {
             for slot in matched.wills {
@@ -76,21 +132,21 @@ impl<O: Observer> Tee<'_, O> {
 
 impl<O: Observer> session::Observer for Tee<'_, O> {
     fn granted(&mut self, state: &ConnectionState, grant: &Grant<'_>) {
-        if let Some(deliveries) = &mut self.deliveries {
+        if let Some(deliveries) = &mut self.ledger.deliveries {
             deliveries.granted(state, grant);
         }
     }
 
     fn withdrawn(&mut self, state: &ConnectionState, filter: &[u8]) {
-        if let Some(deliveries) = &mut self.deliveries {
+        if let Some(deliveries) = &mut self.ledger.deliveries {
             deliveries.withdrawn(state, filter);
         }
     }
 
     fn exchange(&mut self, record: &ExchangeRecord<'_>) {
         if self.wanted && self.selection.topic(Some(record.topic)) {
-            let record = self.missed.weigh_exchange(record);
-            self.totals.exchange(&record);
+            let record = self.ledger.missed.weigh_exchange(record);
+            self.ledger.totals.exchange(&record);
             self.observer.exchange(&record);
         }
     }
@@ -109,7 +165,7 @@ impl<O: Observer> session::Observer for Tee<'_, O> {
 
     fn delay(&mut self, kind: DelayKind, towards: Towards, delay: TimeDelta) {
         if self.wanted {
-            self.totals.delay(kind, towards, delay);
+            self.ledger.totals.delay(kind, towards, delay);
             self.observer.delay(kind, towards, delay);
         }
     }
