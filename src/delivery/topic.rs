@@ -5,31 +5,56 @@ use crate::mqtt::topic::name_hash_within;
 use crate::session::SmallMap;
 
 use super::filters::{Filters, Receiver, Watched};
-use super::slab::Slab;
+use super::slab::{NONE, Slab};
 
-/// A topic at a broker. What every message needs of it is one line of the cache, the first.
+/// A topic at a broker. With what the slab adds it is one line of the cache.
 #[derive(Debug)]
-#[repr(C)]
 pub(super) struct Topic {
     pub(super) receivers: Box<[Receiver]>,
-    /// Serial number of the latest message that is kept.
-    pub(super) latest: u64,
-    /// Its place.
-    pub(super) latest_place: u32,
     /// Its receivers, as of that generation of the broker's filters; 0 for never.
     pub(super) generation: u32,
     /// Messages that name it.
     pub(super) refs: u32,
     pub(super) watched: Watched,
     pub(super) hash: u64,
-    /// Empty until a message is kept: for most topics of a large capture none ever is.
-    pub(super) name: Box<[u8]>,
-    /// By receiver: those of whose subscriptions nothing is known.
-    pub(super) streams: SmallMap<u32, Stream>,
+    pub(super) told: Option<Box<Told>>,
     /// Of the name, whether it is kept or not.
     name_length: u32,
-    /// With it and what the slab adds, two lines.
-    padding: [u32; 3],
+}
+
+/// What is known of a topic once a message is kept: of most topics of a large capture none ever
+/// is.
+#[derive(Debug)]
+pub(super) struct Told {
+    name: Box<[u8]>,
+    /// Serial number of the latest message that is kept.
+    pub(super) latest: u64,
+    /// Its place.
+    pub(super) latest_place: u32,
+    /// By receiver: those of whose subscriptions nothing is known.
+    pub(super) streams: SmallMap<u32, Stream>,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            name: Box::default(),
+            latest: 0,
+            latest_place: NONE,
+            streams: SmallMap::default(),
+        }
+    }
+}
+
+impl Topic {
+    /// Empty until a message is kept.
+    pub(super) fn name(&self) -> &[u8] {
+        self.told.as_ref().map_or(b"", |told| &told.name)
+    }
+
+    pub(super) fn told(&mut self) -> &mut Told {
+        self.told.get_or_insert_default()
+    }
 }
 
 /// What a receiver whose SUBSCRIBE was not seen got of a topic.
@@ -123,16 +148,12 @@ impl Topics {
         self.bytes = self.bytes.saturating_add(name.len());
         let place = self.slab.insert(Topic {
             hash,
-            name: Box::default(),
             name_length: u32::try_from(name.len()).unwrap_or(u32::MAX),
             generation: 0,
             watched: filters.watched(name),
             receivers: Box::default(),
             refs: 0,
-            latest: 0,
-            latest_place: super::slab::NONE,
-            streams: SmallMap::default(),
-            padding: [0; 3],
+            told: None,
         });
         self.index.insert(hash, place);
         Some(place)
@@ -140,10 +161,12 @@ impl Topics {
 
     /// Keeps the name of a topic, for who tells of it.
     pub(super) fn keep_name(&mut self, place: u32, name: &[u8]) {
-        if let Some(topic) = self.slab.get_mut(place)
-            && topic.name.is_empty()
-        {
-            topic.name = name.into();
+        let Some(topic) = self.slab.get_mut(place) else {
+            return;
+        };
+        let told = topic.told();
+        if told.name.is_empty() {
+            told.name = name.into();
         }
     }
 
@@ -186,7 +209,10 @@ impl Topics {
         let unused: Vec<u32> = self
             .slab
             .iter()
-            .filter(|(_, topic)| topic.refs == 0 && topic.streams.is_empty())
+            .filter(|(_, topic)| {
+                let told = topic.told.as_ref();
+                topic.refs == 0 && told.is_none_or(|told| told.streams.is_empty())
+            })
             .map(|(place, _)| place)
             .collect();
         for place in unused {

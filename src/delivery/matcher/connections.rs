@@ -337,8 +337,9 @@ impl Deliveries {
             self.part(group, now);
         }
         for topic in topics {
-            if let Some(topic) = self.topics.slab.get_mut(topic) {
-                topic.streams.remove(&place);
+            let topic = self.topics.slab.get_mut(topic);
+            if let Some(told) = topic.and_then(|topic| topic.told.as_mut()) {
+                told.streams.remove(&place);
             }
         }
     }

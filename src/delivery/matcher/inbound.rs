@@ -162,9 +162,10 @@ impl Deliveries {
         let place = self.messages.insert(message);
         if let Some(topic) = self.topics.slab.get_mut(topic) {
             topic.refs = topic.refs.saturating_add(1);
+            let told = topic.told();
             let before = (
-                std::mem::replace(&mut topic.latest_place, place),
-                std::mem::replace(&mut topic.latest, id),
+                std::mem::replace(&mut told.latest_place, place),
+                std::mem::replace(&mut told.latest, id),
             );
             if let Some(message) = self.messages.get_mut(place) {
                 message.set_before(before);

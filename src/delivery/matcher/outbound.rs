@@ -9,7 +9,7 @@ use super::super::message::{Expectation, Message, Origin, Stage, prefix};
 use super::super::party::{Parties, Party};
 use super::super::queue::Equal;
 use super::super::slab::{NONE, Slab};
-use super::super::topic::Stream;
+use super::super::topic::{Stream, Topic};
 use super::super::wills::WillKey;
 use super::super::{Basis, DeliveryOutcome, DeliveryRecord, Observer, Seen};
 use super::choose::choose;
@@ -460,7 +460,7 @@ impl Deliveries {
             },
             topic: to.seen.topic.or_else(|| {
                 let topic = self.topics.slab.get(message.topic);
-                topic.map(|topic| &*topic.name)
+                topic.map(Topic::name)
             }),
             ..came(to, self.parties.name(to.party))
         });
@@ -492,12 +492,13 @@ impl Deliveries {
         let Some(topic) = self.topics.slab.get_mut(topic_place) else {
             return;
         };
-        let Some(stream) = topic.streams.get_mut(&to.party) else {
+        let told = topic.told();
+        let Some(stream) = told.streams.get_mut(&to.party) else {
             let stream = Stream {
                 latest: id,
                 undecided: Vec::new(),
             };
-            topic.streams.insert(to.party, stream);
+            told.streams.insert(to.party, stream);
             if let Some(party) = self.parties.get_mut(to.party) {
                 party.topics.push(topic_place);
             }
@@ -521,7 +522,7 @@ impl Deliveries {
                 qos: lost.qos,
                 publish: Some(lost.publish),
                 payload_hash: lost.payload_hash,
-                topic: Some(&topic.name),
+                topic: Some(topic.name()),
                 outcome: if certain {
                     DeliveryOutcome::Lost
                 } else {

@@ -4,7 +4,7 @@ use crate::time::{TimeDelta, Timestamp};
 
 use super::super::message::{Expectation, Message, Origin, Stage};
 use super::super::slab::Slab;
-use super::super::topic::Undecided;
+use super::super::topic::{Topic, Undecided};
 use super::super::{Basis, DeliveryOutcome, DeliveryRecord, Observer};
 use super::outbound::missing;
 use super::{Deliveries, MOST_UNDECIDED};
@@ -132,11 +132,7 @@ impl Deliveries {
         observer.delivery(&DeliveryRecord {
             message: message.number(),
             publisher: publisher.map(|party| &*party.name),
-            topic: self
-                .topics
-                .slab
-                .get(message.topic)
-                .map(|topic| &*topic.name),
+            topic: self.topics.slab.get(message.topic).map(Topic::name),
             qos_published: Some(message.qos),
             qos: expectation.qos(),
             publish: Some(message.publish),
@@ -149,19 +145,20 @@ impl Deliveries {
 
     /// Remembers a message for receivers that may turn out to have been meant.
     fn leave_undecided(&mut self, message: &Message) {
-        let Some(topic) = self.topics.slab.get_mut(message.topic) else {
+        let topic = self.topics.slab.get_mut(message.topic);
+        let Some(told) = topic.and_then(|topic| topic.told.as_mut()) else {
             return;
         };
-        if topic.streams.is_empty() || message.refused {
+        if told.streams.is_empty() || message.refused {
             return;
         }
         let publisher = self.parties.name(message.publisher);
-        let parties: Vec<u32> = topic.streams.iter().map(|(&party, _)| party).collect();
+        let parties: Vec<u32> = told.streams.iter().map(|(&party, _)| party).collect();
         for party in parties {
             if message.expectation(party).is_some() {
                 continue;
             }
-            if let Some(stream) = topic.streams.get_mut(&party)
+            if let Some(stream) = told.streams.get_mut(&party)
                 && stream.latest < message.id
                 && stream.undecided.len() < MOST_UNDECIDED
             {
