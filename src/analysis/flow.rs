@@ -71,7 +71,7 @@ pub(super) struct MqttFlow {
 }
 
 impl MqttFlow {
-    #[inline]
+    #[inline(always)] // As its state.
     pub(super) fn new(
         tcp: &Connection,
         client_is_forward: bool,

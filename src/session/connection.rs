@@ -238,6 +238,7 @@ pub struct SpareMemory(Subscriptions);
 
 impl ConnectionState {
     /// What the next connection can use. Nothing is known of this one afterwards.
+    #[inline]
     pub fn spare_memory(&mut self) -> SpareMemory {
         let mut subscriptions = std::mem::take(&mut self.subscriptions);
         subscriptions.clear();
@@ -252,6 +253,7 @@ impl ConnectionState {
 
     /// The same in the memory of a connection that is gone.
     #[must_use]
+    #[inline(always)] // Made where it stays: handing it on would copy it.
     pub fn new_in(facts: ConnectionFacts, memory: SpareMemory) -> Self {
         Self {
             facts,
