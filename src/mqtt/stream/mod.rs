@@ -46,8 +46,9 @@ impl Default for StreamLimits {
 /// little in each of very many streams.
 const BEGINNING: usize = 256;
 
-/// How many times the bytes that came of a packet may be reserved for all of it.
-const GROWTH: usize = 4;
+/// How many times the bytes that came of a packet may be reserved for all of it: no more than a
+/// growing vector takes.
+const GROWTH: usize = 2;
 
 /// Bytes to be framed, and where they come from.
 #[derive(Clone, Copy, Debug)]
