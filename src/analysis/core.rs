@@ -442,8 +442,7 @@ impl Core {
         totals.connections = totals.connections.saturating_add(1);
         count_one(&mut totals.transports, flow.transport.name());
         if let Some(stop) = flow.carrier.as_ref().and_then(|carrier| carrier.stopped()) {
-            let unread = totals.unread.entry(stop.to_string()).or_default();
-            *unread = unread.saturating_add(1);
+            count_one(&mut totals.unread, stop.to_string());
         }
         if let Some(time) = tcp.handshake_time {
             totals.tcp_handshake.record(time);

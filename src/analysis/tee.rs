@@ -36,6 +36,7 @@ pub(super) struct LeadingTopic {
 }
 
 impl LeadingTopic {
+    /// Of the PUBLISH that a segment begins with, if it does.
     #[inline(always)]
     pub(super) fn of(payload: &[u8]) -> Self {
         leading_topic(payload).map_or_else(Self::default, |name| Self {

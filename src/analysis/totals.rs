@@ -141,8 +141,7 @@ impl Totals {
             counts.observed = counts.observed.saturating_add(1);
             return;
         }
-        let count = counts.outcomes.entry(record.outcome).or_default();
-        *count = count.saturating_add(1);
+        count_one(&mut counts.outcomes, record.outcome);
         let decided = matches!(
             record.outcome,
             DeliveryOutcome::Delivered | DeliveryOutcome::Late | DeliveryOutcome::Lost
@@ -166,8 +165,7 @@ impl Totals {
     }
 
     pub(super) fn violation(&mut self, code: &'static str) {
-        let count = self.violations.entry(code).or_default();
-        *count = count.saturating_add(1);
+        count_one(&mut self.violations, code);
     }
 
     /// The delays of which there are any, by kind and way of the message.

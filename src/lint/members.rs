@@ -14,7 +14,7 @@ pub(super) struct Members {
 
 #[derive(Debug)]
 enum Set {
-    /// The rule, and without memory of its own.
+    /// Without memory of its own.
     One(u64),
     Few(Vec<u64>),
     /// HyperLogLog (Flajolet et al. 2007): per register the longest run of zeros.

@@ -1,7 +1,6 @@
 //! Messages to the broker: who shall get them.
 
 use std::hash::BuildHasher;
-
 use std::hint::cold_path;
 
 use crate::mqtt::topic::name_hash_within;
@@ -43,13 +42,12 @@ impl Deliveries {
         };
         let broker = self.brokers.slab.get(slot.broker)?;
         let uncertain = broker.uncertain > 0;
-        let serial = broker.serial;
+        let hash = name_hash_within(broker.serial, seen.topic_hash);
         let Some(topic_place) = self.topic(slot.broker, name, seen.topic_hash) else {
             cold_path();
             self.dropped.not_followed += 1;
             return None;
         };
-        let hash = name_hash_within(serial, seen.topic_hash);
         let key = self.key(hash, length, seen.payload_hash);
         let topic = self.topics.slab.get(topic_place)?;
         if topic.receivers.is_empty() && !uncertain {
